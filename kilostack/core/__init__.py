@@ -1,0 +1,1 @@
+"""Vocabulary that every other package may use."""

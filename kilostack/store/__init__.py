@@ -1,0 +1,1 @@
+"""The database engine: transactions, records, lists, change feed. SQLite and MariaDB."""

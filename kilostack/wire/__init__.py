@@ -1,0 +1,1 @@
+"""Messages between processes: structs that both ends share, and how they are framed."""
