@@ -35,4 +35,6 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
 
 def internal(request_id: str) -> Context:
     """The context of work that the cloud does for itself."""
-    return Context(request_id=request_id, user_id="kilostack", user_name="kilostack", system=True, roles=("admin", "service"))
+    return Context(
+        request_id=request_id, user_id="kilostack", user_name="kilostack", system=True, roles=("admin", "service")
+    )

@@ -1,20 +1,20 @@
 """What can go wrong, free of transport: `http` renders each kind in the dialect of the service that raised it.
 
-    Error
-    +-- BadRequest          the caller's input; names the field and what would be right
-    |   +-- TooLarge
-    +-- Unauthenticated     nobody, or not any more
-    +-- Forbidden           somebody, but not allowed
-    |   +-- OverQuota
-    +-- NotFound            not there, or not for the caller to know of
-    +-- Conflict            there, but not in a state that allows it
-    |   +-- Duplicate       a unique name or key is taken
-    |   +-- StaleGeneration somebody wrote it since it was read
-    |   +-- IllegalTransition
-    +-- NotAcceptable       a version that is not offered
-    +-- Unsupported         a well-known action that this release does not have
-    +-- Unavailable         not now; may be tried again
-    +-- Refused             final "no" of a saga step or of a port
+Error
++-- BadRequest          the caller's input; names the field and what would be right
+|   +-- TooLarge
++-- Unauthenticated     nobody, or not any more
++-- Forbidden           somebody, but not allowed
+|   +-- OverQuota
++-- NotFound            not there, or not for the caller to know of
++-- Conflict            there, but not in a state that allows it
+|   +-- Duplicate       a unique name or key is taken
+|   +-- StaleGeneration somebody wrote it since it was read
+|   +-- IllegalTransition
++-- NotAcceptable       a version that is not offered
++-- Unsupported         a well-known action that this release does not have
++-- Unavailable         not now; may be tried again
++-- Refused             final "no" of a saga step or of a port
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 
 
 class Error(Exception):
-    """Something that a caller is told. `message` is for their eyes; `kind` is a finer name for dialects that have one."""
+    """Something that a caller is told. `message` is for their eyes; `kind` is a finer name for some dialects."""
 
     def __init__(self, message: str, *, kind: str = "", **facts: Any) -> None:
         super().__init__(message)

@@ -53,7 +53,9 @@ class Policy:
         if (check := self._checks.get(name)) is None:
             if name not in self._texts:
                 raise PolicyError(f"policy rule {path[-1] if path else name!r} refers to unknown rule {name!r}")
-            check = self._checks[name] = _Parser(self._texts[name], name, lambda n: self._rule(n, (*path, name))).parse()
+            check = self._checks[name] = _Parser(
+                self._texts[name], name, lambda n: self._rule(n, (*path, name))
+            ).parse()
         return check
 
     def allows(self, ctx: Context, name: str, target: Mapping[str, Any] | None = None) -> bool:

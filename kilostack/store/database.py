@@ -24,6 +24,9 @@ class Tx(Protocol):
     async def run(self, query: Query, /, **params: Any) -> int:
         """Execute; the number of rows that matched. Raises `Duplicate` when a unique key is taken."""
 
+    def hint(self, topic: str) -> None:
+        """Once this transaction is committed, tell whoever listens on `topic` to look; may be lost."""
+
 
 Unit = Callable[[Tx], Awaitable[T]]
 

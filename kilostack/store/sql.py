@@ -17,8 +17,8 @@ from sqlalchemy.sql.base import Executable
 DialectName = Literal["sqlite", "mariadb"]
 
 _DIALECTS: dict[str, Any] = {
-    "sqlite": sqlite.dialect(paramstyle="qmark"),  # type: ignore[no-untyped-call]
-    "mariadb": mysql.dialect(paramstyle="format"),  # type: ignore[no-untyped-call]
+    "sqlite": sqlite.dialect(paramstyle="qmark"),
+    "mariadb": mysql.dialect(paramstyle="format"),
 }
 _DIALECTS["mariadb"].is_mariadb = True
 
@@ -60,7 +60,7 @@ class InList(ColumnElement[bool]):
 
     def __init__(self, column: Any, name: str) -> None:
         self.column = column
-        self.values = bindparam(name)
+        self.values: Any = bindparam(name)
 
 
 @compiles(InList, "sqlite")
@@ -80,8 +80,6 @@ def _in_list_mariadb(element: InList, compiler: Any, **kw: Any) -> str:
     )
 
 
-
-
 def _text_type(length: int) -> Any:
     return String(length).with_variant(mysql.VARCHAR(length, collation="utf8mb4_bin"), "mysql", "mariadb")
 
@@ -97,7 +95,14 @@ def uuid(name: str, *, null: bool = False, key: bool = False, index: bool = Fals
 
 
 def integer(name: str, *, null: bool = False, index: bool = False, key: bool = False) -> Column[Any]:
-    return Column(name, BigInteger().with_variant(Integer(), "sqlite"), nullable=null, index=index, primary_key=key, autoincrement=False)
+    return Column(
+        name,
+        BigInteger().with_variant(Integer(), "sqlite"),
+        nullable=null,
+        index=index,
+        primary_key=key,
+        autoincrement=False,
+    )
 
 
 def boolean(name: str, *, null: bool = False) -> Column[Any]:
@@ -107,11 +112,18 @@ def boolean(name: str, *, null: bool = False) -> Column[Any]:
 
 def json(name: str, *, null: bool = False) -> Column[Any]:
     """JSON text that we parse; a record's field of any type that msgspec knows."""
-    return Column(name, Text().with_variant(mysql.MEDIUMTEXT(collation="utf8mb4_bin"), "mysql", "mariadb"), nullable=null, info={"codec": "json"})
+    return Column(
+        name,
+        Text().with_variant(mysql.MEDIUMTEXT(collation="utf8mb4_bin"), "mysql", "mariadb"),
+        nullable=null,
+        info={"codec": "json"},
+    )
 
 
 def long_text(name: str, *, null: bool = False) -> Column[Any]:
-    return Column(name, Text().with_variant(mysql.MEDIUMTEXT(collation="utf8mb4_bin"), "mysql", "mariadb"), nullable=null)
+    return Column(
+        name, Text().with_variant(mysql.MEDIUMTEXT(collation="utf8mb4_bin"), "mysql", "mariadb"), nullable=null
+    )
 
 
 def counters() -> Sequence[Column[Any]]:

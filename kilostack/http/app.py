@@ -1,0 +1,227 @@
+"""The ASGI application: request ids, tokens, microversions, dispatch, errors in the service's dialect, one log line.
+
+Falcon carries and routes; handlers see `Request` and return `Response`.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import falcon
+import falcon.asgi
+import msgspec
+
+from kilostack.core import errors
+from kilostack.core.context import Context
+from kilostack.core.world import World
+from kilostack.http.authentication import Authenticator
+from kilostack.http.dialects import PLAIN, Dialect, keystone_body
+from kilostack.http.messages import Body, Request, Response
+from kilostack.http.routes import Api, Route
+
+_GLOBAL_ID = re.compile(r"req-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_LOG = logging.getLogger("kilostack.http")
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+_NO_BODY = {204, 304}
+
+
+class Observer:
+    """Is told of every answered request; the default does nothing."""
+
+    def answered(self, service: str, request: Request, status: int, seconds: float) -> None:
+        """Called once per request, after the answer is made."""
+
+
+class Service:
+    """The shared part of all resources: who asks, which route, what went wrong."""
+
+    def __init__(self, api: Api, authenticator: Authenticator, world: World, observer: Observer) -> None:
+        self.api, self._authenticator, self._world, self._observer = api, authenticator, world, observer
+
+    async def answer(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, routes: Sequence[Route], fields: dict[str, str]
+    ) -> None:
+        started = self._world.monotonic()
+        request = _request(req, fields)
+        request_id = "req-" + self._world.new_id()
+        request.ctx = Context(request_id=request_id)
+        echo: dict[str, str] = {}
+        try:
+            response = await self._handled(request, routes, echo)
+        except errors.Error as error:
+            response = self.failed(error, request)
+        except ConnectionError:
+            response = Response(400)
+        except Exception:
+            _LOG.exception("unexpected error", extra={"request_id": request_id, "path": request.path})
+            response = self.failed(_Unexpected(request_id), request)
+        headers = echo | {"x-openstack-request-id": request_id}
+        if self.api.request_id_header:
+            headers[self.api.request_id_header] = request_id
+        _send(response, resp, headers, head=request.method == "HEAD")
+        self._observer.answered(self.api.name, request, response.status, self._world.monotonic() - started)
+
+    async def _handled(self, request: Request, routes: Sequence[Route], echo: dict[str, str]) -> Response:
+        if (versions := self.api.microversions) is not None:
+            try:
+                request.version = versions.asked(dict(request.headers))
+            except errors.NotAcceptable:
+                echo.update(
+                    versions.echo(versions.maximum)
+                    | {"OpenStack-API-Version": f"{versions.service_type} {versions.maximum[0]}.{versions.maximum[1]}"}
+                )
+                raise
+            echo.update(versions.echo(request.version))
+        method = request.method if request.method != "HEAD" or any(r.method == "HEAD" for r in routes) else "GET"
+        route = next((r for r in routes if r.method == method and r.offers(request.version)), None)
+        if route is None or not route.public:
+            # before the 404, so that nobody learns the routes without a token
+            await self._authenticate(request)
+        if route is None:
+            raise self._no_route(request, routes)
+        request.base = request.root + self.api.prefix
+        request.schema = route.schema(request.version)
+        return await route.handler(request)
+
+    async def _authenticate(self, request: Request) -> None:
+        token = request.headers.get("x-auth-token")
+        if not token:
+            raise errors.Unauthenticated("The request you have made requires authentication.")
+        verified = await self._authenticator.context(token)
+        inbound = request.headers.get("x-openstack-request-id", "")
+        request.token = token
+        request.ctx = msgspec.structs.replace(
+            verified,
+            request_id=request.ctx.request_id,
+            global_request_id=inbound if _GLOBAL_ID.fullmatch(inbound) else None,
+        )
+
+    @staticmethod
+    def _no_route(request: Request, routes: Sequence[Route]) -> errors.Error:
+        if any(route.method == request.method for route in routes):
+            return errors.NotFound("The resource could not be found.")
+        offered = sorted({route.method for route in routes})
+        return errors.BadRequest(
+            f"Method {request.method} is not allowed here; use {', '.join(offered)}.",
+            status=405,
+            allow=", ".join(offered),
+        )
+
+    def failed(self, error: errors.Error, request: Request) -> Response:
+        """The answer to an error, in the dialect of this service."""
+        dialect: Dialect = self.api.dialect
+        status = dialect.status(error)
+        headers: dict[str, str] = {}
+        if isinstance(error, errors.Unauthenticated):
+            # every service answers a missing token as the identity middleware does
+            headers["WWW-Authenticate"] = f'Keystone uri="{request.root}/identity"'
+            return Response(
+                status,
+                keystone_body(error, status, request.ctx.request_id),
+                headers=headers | error.facts.get("headers", {}),
+            )
+        if isinstance(error, errors.Unavailable):
+            headers["Retry-After"] = str(error.facts.get("retry_after_s", 1))
+        if "allow" in error.facts:
+            headers["Allow"] = error.facts["allow"]
+        return Response(status, dialect.body(error, status, request.ctx.request_id), headers=headers)
+
+
+class _Unexpected(errors.Error):
+    """A bug: the caller gets the request id, the log gets the rest."""
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__(f"Unexpected error. The log has more under {request_id}.", status=500)
+
+
+def _request(req: falcon.asgi.Request, fields: dict[str, str]) -> Request:
+    headers = req.headers_lower
+    length = headers.get("content-length")
+    request = Request(
+        method=req.method,
+        path=req.path,
+        headers=headers,
+        query=req.query_string,
+        body=Body(_chunks(req), int(length) if length and length.isdigit() else None),
+    )
+    request.params = fields
+    scheme = headers.get("x-forwarded-proto", "").split(",")[0].strip() or req.scheme
+    host = headers.get("x-forwarded-host", "").split(",")[0].strip() or headers.get("host") or req.netloc
+    forwarded_prefix = headers.get("x-forwarded-prefix", "").rstrip("/")
+    request.root = f"{scheme}://{host}{forwarded_prefix}"
+    return request
+
+
+async def _chunks(req: falcon.asgi.Request) -> AsyncIterator[bytes]:
+    # disconnects surface as falcon's OperationNotAllowed or a short body; the reader compares lengths
+    async for chunk in req.stream:
+        yield chunk
+
+
+def _send(response: Response, resp: falcon.asgi.Response, headers: dict[str, str], *, head: bool) -> None:
+    resp.status = response.status
+    for name, value in {**headers, **response.headers}.items():
+        resp.set_header(name, value)
+    if response.stream is not None and not head:
+        resp.stream = response.stream
+        return
+    body = response.body
+    if body is not None and not isinstance(body, bytes):
+        body = msgspec.json.encode(body)
+    if body is None or response.status in _NO_BODY:
+        resp.data = b""
+        if response.status not in _NO_BODY and "Content-Length" not in response.headers:
+            resp.set_header("Content-Length", "0")
+        return
+    if "Content-Type" not in response.headers:
+        resp.content_type = "application/json"
+    if head:
+        resp.set_header("Content-Length", str(len(body)))
+        return
+    resp.data = body
+
+
+def _resource(service: Service, routes: Sequence[Route]) -> Any:
+    """A Falcon resource for the routes of one path; it answers every method, so that 405 has the right dialect."""
+
+    async def respond(self: Any, req: falcon.asgi.Request, resp: falcon.asgi.Response, **fields: str) -> None:
+        await service.answer(req, resp, routes, fields)
+
+    return type("Resource", (), {f"on_{method.lower()}": respond for method in _METHODS})()
+
+
+def make_app(apis: Sequence[Api], authenticator: Authenticator, world: World, observer: Observer | None = None) -> Any:
+    """An ASGI application that serves `apis`, each under its prefix."""
+    watcher = observer or Observer()
+    app = falcon.asgi.App()
+    app.req_options.strip_url_path_trailing_slash = True
+    app.req_options.auto_parse_form_urlencoded = False
+    # of two sinks that match, Falcon takes the one added last
+    nobody = Service(Api(name="", prefix="", routes=(), dialect=PLAIN), authenticator, world, watcher)
+    app.add_sink(_sink(nobody), r"/")
+    for api in apis:
+        service = Service(api, authenticator, world, watcher)
+        by_path: dict[str, list[Route]] = {}
+        for route in api.routes:
+            by_path.setdefault(route.path, []).append(route)
+        for path, routes in by_path.items():
+            app.add_route(api.prefix + path or "/", _resource(service, routes))
+        app.add_sink(_sink(service), re.escape(api.prefix) + r"(?:/|$)" if api.prefix else r"/")
+    return app
+
+
+def _sink(service: Service) -> Any:
+    async def sink(req: falcon.asgi.Request, resp: falcon.asgi.Response, **fields: str) -> None:
+        await service.answer(req, resp, (_NOWHERE,), {})
+
+    return sink
+
+
+async def _nowhere(request: Request) -> Response:
+    raise errors.NotFound("The resource could not be found.")
+
+
+_NOWHERE = Route(method="GET", path="", handler=_nowhere)

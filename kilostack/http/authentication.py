@@ -1,0 +1,14 @@
+"""What the HTTP layer needs to know who asks."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from kilostack.core.context import Context
+
+
+class Authenticator(Protocol):
+    """Turns a token into its verified caller, without a call per request."""
+
+    async def context(self, token: str) -> Context:
+        """The caller (request ids left empty). Raises `Unauthenticated`, or `Unavailable` with stale revocations."""
