@@ -1,0 +1,113 @@
+"""What other services ask of network."""
+
+from __future__ import annotations
+
+import msgspec
+
+from kilostack.wire.calls import Nothing, Op
+
+
+class WantedNic(msgspec.Struct, frozen=True, kw_only=True):
+    """One network card of a new server: exactly one of network and port is set after `CHECK_NICS`."""
+
+    network_id: str | None = None
+    port_id: str | None = None
+    fixed_ip: str | None = None
+    tag: str | None = None
+
+
+class CheckNics(msgspec.Struct, frozen=True, kw_only=True):
+    """What a server create asks for, before anything is written.
+
+    `nics` None asks for the default: the one network that the project can use; none is fine, several are a Conflict.
+    """
+
+    project_id: str
+    nics: tuple[WantedNic, ...] | None
+    #: names or ids; empty means "default"
+    security_groups: tuple[str, ...] = ()
+    servers: int = 1
+
+
+class CheckedNics(msgspec.Struct, frozen=True, kw_only=True):
+    nics: tuple[WantedNic, ...]
+    #: ids, in the order asked for
+    security_groups: tuple[str, ...]
+
+
+class BindPorts(msgspec.Struct, frozen=True, kw_only=True):
+    """Create what is missing and bind all to the host; idempotent by (server, index)."""
+
+    server_id: str
+    hostname: str
+    project_id: str
+    host: str
+    availability_zone: str
+    nics: tuple[WantedNic, ...]
+    security_groups: tuple[str, ...]
+
+
+class BoundPort(msgspec.Struct, frozen=True, kw_only=True):
+    port_id: str
+    network_id: str
+    mac: str
+    mtu: int
+    #: made for this server, and removed with it
+    created: bool
+
+
+class BoundPorts(msgspec.Struct, frozen=True):
+    """In the order of the nics asked for."""
+
+    ports: tuple[BoundPort, ...]
+
+
+class ServerPorts(msgspec.Struct, frozen=True):
+    server_id: str
+
+
+class AddressesAsked(msgspec.Struct, frozen=True):
+    server_ids: tuple[str, ...]
+
+
+class Address(msgspec.Struct, frozen=True, kw_only=True):
+    network: str
+    address: str
+    version: int
+    mac: str
+    #: "fixed" or "floating"
+    type: str
+
+
+class ServerNetworking(msgspec.Struct, frozen=True, kw_only=True):
+    """What compute shows of a server's ports, in the order of its nics."""
+
+    addresses: tuple[Address, ...] = ()
+    #: names of the security groups of its ports, without repeats
+    security_groups: tuple[str, ...] = ()
+
+
+class GroupChange(msgspec.Struct, frozen=True, kw_only=True):
+    """Add or remove a security group (name or id) on all ports of a server."""
+
+    server_id: str
+    group: str
+    add: bool
+
+
+class PortIds(msgspec.Struct, frozen=True):
+    ports: tuple[str, ...]
+
+
+#: raises BadRequest, NotFound, Conflict (port in use, several networks), Forbidden
+CHECK_NICS: Op[CheckNics, CheckedNics] = Op("network.check_nics", CheckNics, CheckedNics)
+#: raises Refused (final: no address left, port gone, quota) or Unavailable
+BIND_PORTS: Op[BindPorts, BoundPorts] = Op("network.bind_ports", BindPorts, BoundPorts)
+#: removes what BIND_PORTS created and frees what it bound; leaves a tombstone for its saga
+UNBIND_PORTS: Op[ServerPorts, Nothing] = Op("network.unbind_ports", ServerPorts, Nothing)
+#: addresses and groups per server; the feed names "server/<id>" when they may have changed
+ADDRESSES: Op[AddressesAsked, dict[str, ServerNetworking]] = Op(
+    "network.addresses", AddressesAsked, dict[str, ServerNetworking]
+)
+#: raises NotFound, Conflict
+CHANGE_GROUP: Op[GroupChange, Nothing] = Op("network.change_group", GroupChange, Nothing)

@@ -1,0 +1,1 @@
+"""Long work: sagas, leases, fences for callees, and the loop of reconcilers."""
