@@ -199,10 +199,10 @@ def make_app(apis: Sequence[Api], authenticator: Authenticator, world: World, ob
     app = falcon.asgi.App()
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.auto_parse_form_urlencoded = False
-    # of two sinks that match, Falcon takes the one added last
+    # of two sinks that match, Falcon takes the one added last: nobody's first, the longest prefix last
     nobody = Service(Api(name="", prefix="", routes=(), dialect=PLAIN), authenticator, world, watcher)
     app.add_sink(_sink(nobody), r"/")
-    for api in apis:
+    for api in sorted(apis, key=lambda api: len(api.prefix)):
         service = Service(api, authenticator, world, watcher)
         by_path: dict[str, list[Route]] = {}
         for route in api.routes:
