@@ -1,8 +1,8 @@
 """Where a cloud keeps its files: a directory for what lasts, and a short one for sockets and process ids.
 
 A path of a unix socket must stay under 107 bytes, so sockets never live in the state directory, which the user may put
-anywhere. Both trees have parts of two owners: what the control plane writes belongs to the user who typed `up`, what the
-agents write (`hosts/`, `h/`) belongs to root.
+anywhere. Both trees have parts of two owners: what the control plane writes belongs to the user who typed `up`, what
+the agents write (`hosts/`, `h/`) belongs to root.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from pathlib import Path
 
 #: The longest path that every kernel takes for a unix socket, in bytes.
 SOCKET_PATH_LIMIT = 107
+
+#: Where the run directories of clouds with a supervisor that is root are.
+ROOT_RUN_DIR = Path("/run/kilostack")
 
 #: What a run directory may take, so that `h/<host>/<id of a guest>/<name>` still fits behind it.
 RUN_DIR_LIMIT = 40
@@ -119,7 +122,7 @@ def default_run_dir(state_dir: Path, *, uid: int, as_root: bool, environ: Mappin
     """
     digest = hashlib.sha256(os.fsencode(state_dir.resolve())).hexdigest()[:8]
     if as_root:
-        return Path("/run/kilostack") / digest
+        return ROOT_RUN_DIR / digest
     base = environ.get("XDG_RUNTIME_DIR", "")
     if os.path.isabs(base) and os.path.isdir(base):
         path = Path(base) / f"ks-{digest}"

@@ -18,7 +18,8 @@ DEFAULT_NAME = "kilostack"
 DEFAULT_PORT = 9640
 MAX_HOSTS = 1000
 
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}[a-z0-9]")
+#: Short, because the names of hosts, and so the paths of sockets, are made from it.
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,22}[a-z0-9]")
 
 
 class InvalidSettings(Exception):
@@ -70,7 +71,7 @@ def check(settings: Settings) -> Settings:
     """The same settings; raises `InvalidSettings`."""
     if not _NAME.fullmatch(settings.name) or settings.name.endswith("-admin"):
         raise InvalidSettings(
-            f"name {settings.name!r}: use 2 to 32 lower case letters, digits and '-', beginning with a letter "
+            f"name {settings.name!r}: use 2 to 24 lower case letters, digits and '-', beginning with a letter "
             "and not ending with '-admin'"
         )
     if not 1 <= settings.port <= 65535:
@@ -125,8 +126,9 @@ def load(state_dir: Path) -> Settings:
 
 
 def _parse(values: dict[str, Any], state_dir: Path) -> Settings:
-    if (written := values["kilostack_state"]) > STATE_FORMAT:
-        raise NewerState(f"{state_dir} was written by a later release (format {written}, this one knows {STATE_FORMAT})")
+    written = values["kilostack_state"]
+    if written > STATE_FORMAT:
+        raise NewerState(f"{state_dir} is of a later release (format {written}, this one knows {STATE_FORMAT})")
     cidr, image = values["public_cidr"], values["image"]
     return Settings(
         name=str(values["name"]),

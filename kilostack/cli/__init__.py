@@ -1,0 +1,1 @@
+"""The command line: what a person types to start, look at and stop a cloud."""

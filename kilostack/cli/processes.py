@@ -1,0 +1,29 @@
+"""`kilostack serve` and `kilostack agent`: the processes that the supervisor starts, in the foreground."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from kilostack.cli import state
+from kilostack.cli.failure import Failure
+from kilostack.cli.owner import who_typed
+from kilostack.cli.program import Program
+
+
+def run(args: argparse.Namespace, program: Program) -> int:
+    """Be that process until it is told to end."""
+    settings = state.find(args, who_typed(os.environ))
+    if settings is None:
+        raise Failure("there is no such cloud", "Start one with `kilostack up`.")
+    if args.command == "serve":
+        from kilostack.assembly import control_plane
+
+        control_plane.main(settings)
+        return 0
+    if args.host not in settings.host_names():
+        raise Failure(f"cloud {settings.name} has no host {args.host}", f"It has {', '.join(settings.host_names())}.")
+    from kilostack.assembly import host
+
+    host.main(settings, args.host)
+    return 0
