@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from kilostack.http.dialects import GLANCE, KEYSTONE, NEUTRON, NOVA, PLACEMENT, PLAIN, Dialect
+from kilostack.http.dialects import GLANCE, KEYSTONE, NEUTRON, NOVA, PLAIN, Dialect
 from kilostack.http.messages import Request, Response
 from kilostack.http.microversions import Microversions, show
 from kilostack.http.routes import Api, Handler, Route
