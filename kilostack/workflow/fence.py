@@ -1,7 +1,7 @@
 """What a callee keeps of the sagas that call it: the highest epoch, and a tombstone once a step was undone.
 
-A conductor that was paused and has lost its sagas may wake up and repeat a call: its epoch is lower than one seen, so it
-is refused. A step's do that arrives after its undo finds the tombstone and is refused, too.
+A conductor that was paused and has lost its sagas may wake up and repeat a call: its epoch is lower than one seen, so
+it is refused. A step's do that arrives after its undo finds the tombstone and is refused, too.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Compute: servers, and what belongs to them."""

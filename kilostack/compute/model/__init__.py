@@ -1,0 +1,1 @@
+"""Records, states and pure decisions of compute."""
