@@ -25,6 +25,7 @@ from kilostack.http.routes import Api, Route
 _GLOBAL_ID = re.compile(r"req-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _LOG = logging.getLogger("kilostack.http")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+_READS = {"GET", "HEAD"}
 _NO_BODY = {204, 304}
 
 
@@ -90,7 +91,7 @@ class Service:
         token = request.headers.get("x-auth-token")
         if not token:
             raise errors.Unauthenticated("The request you have made requires authentication.")
-        verified = await self._authenticator.context(token)
+        verified = await self._authenticator.context(token, writing=request.method not in _READS)
         inbound = request.headers.get("x-openstack-request-id", "")
         request.token = token
         request.ctx = msgspec.structs.replace(

@@ -10,5 +10,8 @@ from kilostack.core.context import Context
 class Authenticator(Protocol):
     """Turns a token into its verified caller, without a call per request."""
 
-    async def context(self, token: str) -> Context:
-        """The caller (request ids left empty). Raises `Unauthenticated`, or `Unavailable` with stale revocations."""
+    async def context(self, token: str, *, writing: bool) -> Context:
+        """The caller (request ids left empty).
+
+        Raises `Unauthenticated`; `Unavailable` if the request is `writing` and revocations are not known well enough.
+        """

@@ -59,7 +59,7 @@ PERSONAS: dict[str, Context] = {
 class Personas:
     """An authenticator that knows the personas and nobody else."""
 
-    async def context(self, token: str) -> Context:
+    async def context(self, token: str, *, writing: bool) -> Context:
         if (known := PERSONAS.get(token)) is None:
             raise errors.Unauthenticated("The request you have made requires authentication.")
         return known
