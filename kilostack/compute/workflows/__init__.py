@@ -1,0 +1,1 @@
+"""Sagas of compute, one per file."""
