@@ -1,0 +1,1 @@
+"""Guests on one host: the port, QEMU, and the simulated twin."""
