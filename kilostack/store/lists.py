@@ -45,13 +45,16 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Collection(Generic[R]):
-    """`filters` and `sorts` map a public name to a column of the records' table."""
+    """`filters` and `sorts` map a public name to a column of the records' table.
+
+    A filter may name several columns: then one of them has to meet the condition.
+    """
 
     def __init__(
         self,
         records: Records[R],
         *,
-        filters: Mapping[str, str],
+        filters: Mapping[str, str | tuple[str, ...]],
         sorts: Mapping[str, str],
         default_sort: Sequence[tuple[str, bool]],
     ) -> None:
@@ -98,15 +101,17 @@ class Collection(Generic[R]):
         for at, where in enumerate(ask.where):
             if where.name not in self.filters:
                 raise BadRequest(f"Cannot filter by {where.name!r}.", field=where.name)
-            statement = statement.where(_condition(self.records.table.c[self.filters[where.name]], where.op, f"w{at}"))
+            named = self.filters[where.name]
+            columns = (named,) if isinstance(named, str) else named
+            statement = statement.where(
+                or_(*(_condition(self.records.table.c[column], where.op, f"w{at}") for column in columns))
+            )
         last = sort[-1][1] if sort else ask.reverse
-        columns = [
-            (_comparable(self._column(name)), descending, f"m{at}") for at, (name, descending) in enumerate(sort)
-        ]
-        columns.append((self._key, last, "mkey"))
+        order = [(_comparable(self._column(name)), descending, f"m{at}") for at, (name, descending) in enumerate(sort)]
+        order.append((self._key, last, "mkey"))
         if ask.marker is not None:
-            statement = statement.where(_beyond(columns))
-        statement = statement.order_by(*(column.desc() if descending else column for column, descending, _ in columns))
+            statement = statement.where(_beyond(order))
+        statement = statement.order_by(*(column.desc() if descending else column for column, descending, _ in order))
         return Query(statement.limit(p("limit")) if ask.limit is not None else statement)
 
     async def _marker(self, tx: Tx, marker: str, sort: tuple[tuple[str, bool], ...]) -> dict[str, Any]:
