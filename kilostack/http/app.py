@@ -43,7 +43,7 @@ class Service:
         self.api, self._authenticator, self._world, self._observer = api, authenticator, world, observer
 
     async def answer(
-        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, routes: Sequence[Route], fields: dict[str, str]
+        self, req: _Carried, resp: falcon.asgi.Response, routes: Sequence[Route], fields: dict[str, str]
     ) -> None:
         started = self._world.monotonic()
         request = _request(req, fields)
@@ -138,7 +138,7 @@ class _Unexpected(errors.Error):
         super().__init__(f"Unexpected error. The log has more under {request_id}.", status=500)
 
 
-def _request(req: falcon.asgi.Request, fields: dict[str, str]) -> Request:
+def _request(req: _Carried, fields: dict[str, str]) -> Request:
     headers = req.headers_lower
     length = headers.get("content-length")
     request = Request(
@@ -156,10 +156,24 @@ def _request(req: falcon.asgi.Request, fields: dict[str, str]) -> Request:
     return request
 
 
-async def _chunks(req: falcon.asgi.Request) -> AsyncIterator[bytes]:
-    # disconnects surface as falcon's OperationNotAllowed or a short body; the reader compares lengths
-    async for chunk in req.stream:
-        yield chunk
+class _Carried(falcon.asgi.Request):
+    """A request whose events can be read: Falcon's own stream ends quietly when the client goes away half-way."""
+
+    def __init__(self, scope: Any, receive: Any, first_event: Any = None, options: Any = None) -> None:
+        super().__init__(scope, receive, first_event=first_event, options=options)
+        self.event, self.receive = first_event, receive
+
+
+async def _chunks(req: _Carried) -> AsyncIterator[bytes]:
+    event = req.event
+    while True:
+        if event["type"] == "http.disconnect":
+            raise ConnectionError("the client went away before the end of the body")
+        if chunk := event.get("body"):
+            yield chunk
+        if not event.get("more_body"):
+            return
+        event = await req.receive()
 
 
 def _send(response: Response, resp: falcon.asgi.Response, headers: dict[str, str], *, head: bool) -> None:
@@ -188,7 +202,7 @@ def _send(response: Response, resp: falcon.asgi.Response, headers: dict[str, str
 def _resource(service: Service, routes: Sequence[Route]) -> Any:
     """A Falcon resource for the routes of one path; it answers every method, so that 405 has the right dialect."""
 
-    async def respond(self: Any, req: falcon.asgi.Request, resp: falcon.asgi.Response, **fields: str) -> None:
+    async def respond(self: Any, req: _Carried, resp: falcon.asgi.Response, **fields: str) -> None:
         await service.answer(req, resp, routes, fields)
 
     return type("Resource", (), {f"on_{method.lower()}": respond for method in _METHODS})()
@@ -197,7 +211,7 @@ def _resource(service: Service, routes: Sequence[Route]) -> Any:
 def make_app(apis: Sequence[Api], authenticator: Authenticator, world: World, observer: Observer | None = None) -> Any:
     """An ASGI application that serves `apis`, each under its prefix."""
     watcher = observer or Observer()
-    app = falcon.asgi.App()
+    app = falcon.asgi.App(request_type=_Carried)
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.auto_parse_form_urlencoded = False
     # of two sinks that match, Falcon takes the one added last: nobody's first, the longest prefix last
@@ -215,7 +229,7 @@ def make_app(apis: Sequence[Api], authenticator: Authenticator, world: World, ob
 
 
 def _sink(service: Service) -> Any:
-    async def sink(req: falcon.asgi.Request, resp: falcon.asgi.Response, **fields: str) -> None:
+    async def sink(req: _Carried, resp: falcon.asgi.Response, **fields: str) -> None:
         await service.answer(req, resp, (_NOWHERE,), {})
 
     return sink

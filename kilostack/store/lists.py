@@ -7,11 +7,11 @@ it starts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
-from sqlalchemy import and_, func, or_
+from sqlalchemy import ColumnElement, and_, func, or_
 
 from kilostack.core.errors import BadRequest
 from kilostack.store.database import Tx
@@ -44,17 +44,19 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     reverse: bool = False
 
 
-class Collection(Generic[R]):
-    """`filters` and `sorts` map a public name to a column of the records' table.
+#: a column; several columns, of which one has to meet the condition; or a condition over the parameter of the given
+#: name, which holds the values as a JSON list
+Filter = str | tuple[str, ...] | Callable[[str], ColumnElement[bool]]
 
-    A filter may name several columns: then one of them has to meet the condition.
-    """
+
+class Collection(Generic[R]):
+    """`sorts` maps a public name to a column of the records' table, `filters` to a `Filter`."""
 
     def __init__(
         self,
         records: Records[R],
         *,
-        filters: Mapping[str, str | tuple[str, ...]],
+        filters: Mapping[str, Filter],
         sorts: Mapping[str, str],
         default_sort: Sequence[tuple[str, bool]],
     ) -> None:
@@ -101,11 +103,7 @@ class Collection(Generic[R]):
         for at, where in enumerate(ask.where):
             if where.name not in self.filters:
                 raise BadRequest(f"Cannot filter by {where.name!r}.", field=where.name)
-            named = self.filters[where.name]
-            columns = (named,) if isinstance(named, str) else named
-            statement = statement.where(
-                or_(*(_condition(self.records.table.c[column], where.op, f"w{at}") for column in columns))
-            )
+            statement = statement.where(self._where(self.filters[where.name], where.op, f"w{at}"))
         last = sort[-1][1] if sort else ask.reverse
         order = [(_comparable(self._column(name)), descending, f"m{at}") for at, (name, descending) in enumerate(sort)]
         order.append((self._key, last, "mkey"))
@@ -113,6 +111,14 @@ class Collection(Generic[R]):
             statement = statement.where(_beyond(order))
         statement = statement.order_by(*(column.desc() if descending else column for column, descending, _ in order))
         return Query(statement.limit(p("limit")) if ask.limit is not None else statement)
+
+    def _where(self, declared: Filter, op: Op, name: str) -> Any:
+        if callable(declared):
+            condition = declared(name)
+            return ~condition if op == "ne" else condition
+        columns = (declared,) if isinstance(declared, str) else declared
+        conditions = [_condition(self.records.table.c[column], op, name) for column in columns]
+        return and_(*conditions) if op == "ne" else or_(*conditions)
 
     async def _marker(self, tx: Tx, marker: str, sort: tuple[tuple[str, bool], ...]) -> dict[str, Any]:
         name = self.records.key[-1]
