@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,9 +34,7 @@ def disk_bytes(base: Base, disk_gib: int) -> int:
 
 
 async def make_overlay(base: Base, overlay: Path, size_bytes: int) -> None:
-    """Make the disk, unless it is there. It appears whole or not at all."""
-    if os.path.exists(overlay):
-        return
+    """Make the disk. It appears whole or not at all."""
     part = overlay.with_name(f"{overlay.name}.part")
     options = ["-b", str(base.path), "-F", base.disk_format, str(part), str(size_bytes)]
     try:

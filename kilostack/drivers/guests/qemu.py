@@ -87,7 +87,7 @@ class QemuGuests:
             state = await self._sessions.run_state(files, running)
             record = files.read() or record
             if state == "shutdown":
-                return Observed(id=files.id, boot=running.boot, stop=Stop(record.shut_down(running.boot).stopped))
+                return Observed(id=files.id, boot=running.boot, stop=Stop(record.shut_down(running.boot).stopped or Stop.ITSELF))
             if state is not None:
                 return Observed(id=files.id, boot=running.boot, stop=None)
         stop = Stop.NEVER_STARTED if not record.boot else Stop(record.stopped) if record.stopped else Stop.DIED
@@ -105,7 +105,8 @@ class QemuGuests:
                 disk_format=guest.image.disk_format,
                 virtual_size_bytes=inspected.virtual_size_bytes,
             )
-            await disk.make_overlay(base, files.disk, disk.disk_bytes(base, guest.disk_gib))
+            if not files.disk.exists():
+                await disk.make_overlay(base, files.disk, disk.disk_bytes(base, guest.disk_gib))
 
     async def start(self, guest: Guest) -> None:
         files = self._directories.of(guest.id)
