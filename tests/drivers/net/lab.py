@@ -1,0 +1,247 @@
+"""A machine in a namespace of its own, with the world behind it, a fabric, hosts and guests: all real, all apart."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from kilostack.core.world import RealWorld
+from kilostack.drivers.net import command, fabric
+from kilostack.drivers.net.linux import HostNetwork, LinuxNetworks
+from kilostack.drivers.net.port import FilterInput
+from kilostack.wire.network import Port, tap_name
+from tests.drivers.net.site import GROUP, NET, PUBLIC, Site
+
+T = TypeVar("T")
+
+CLOUD = f"lab{os.getpid()}"
+MACHINE = f"{CLOUD}-machine"
+OUTSIDE = f"{CLOUD}-outside"
+OUTSIDE_ADDRESS = "198.51.100.1"
+
+
+class HostWorld(RealWorld):
+    """The world of a process that runs in a host's network namespace."""
+
+    def __init__(self, namespace: str) -> None:
+        super().__init__(threads=1)
+        self.namespace = namespace
+
+    async def in_thread(self, call: Callable[..., T], *args: Any) -> T:
+        def there() -> T:
+            with command.entered(self.namespace):
+                return call(*args)
+
+        return await super().in_thread(there)
+
+
+def sh(namespace: str, text: str, *, timeout: float = 20) -> str:
+    """What the words print when run in a namespace; the test fails when they fail."""
+    done = subprocess.run(
+        ["ip", "netns", "exec", namespace, "sh", "-c", text], capture_output=True, text=True, timeout=timeout
+    )
+    assert done.returncode == 0, f"{text}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def works(namespace: str, text: str) -> bool:
+    """Whether the words end well in a namespace."""
+    done = subprocess.run(["ip", "netns", "exec", namespace, "sh", "-c", text], capture_output=True, timeout=20)
+    return done.returncode == 0
+
+
+def pings(namespace: str, address: str, options: str = "") -> bool:
+    return works(namespace, f"ping -n -c 1 -W 1 {options} {address}")
+
+
+def eventually(condition: Callable[[], object], seconds: float = 10) -> None:
+    """Wait until `condition` holds; the test fails when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "did not come to be"
+        time.sleep(0.05)
+
+
+def footprint() -> dict[str, object]:
+    """What our work could leave behind on the machine."""
+
+    def lines(*argv: str) -> list[str]:
+        return sorted(subprocess.run(argv, capture_output=True, text=True).stdout.splitlines())
+
+    pids = lines("pgrep", "-a", "dnsmasq")
+    return {
+        "namespaces": lines("ip", "-br", "netns"),
+        "links": lines("ip", "-br", "link"),
+        "rules": lines("nft", "list", "ruleset"),
+        "processes": [line for line in pids if "defunct" not in line],
+        "files": sorted(os.listdir("/run/kilostack-net")) if os.path.isdir("/run/kilostack-net") else [],
+    }
+
+
+class Lab:
+    """Hosts of one fabric, their drivers, and guests on them."""
+
+    def __init__(self, hosts: int) -> None:
+        self.guests: list[str] = []
+        command.batch("ip", [f"netns add {MACHINE}", f"netns add {OUTSIDE}"])
+        command.batch(
+            "ip",
+            [
+                "link set lo up",
+                f"link add eth0 type veth peer name eth0 netns {OUTSIDE}",
+                "addr add 198.51.100.2/24 dev eth0",
+                "link set eth0 up",
+            ],
+            namespace=MACHINE,
+        )
+        command.batch(
+            "ip",
+            ["link set lo up", f"addr add {OUTSIDE_ADDRESS}/24 dev eth0", "link set eth0 up"],
+            namespace=OUTSIDE,
+        )
+        command.batch("ip", [f"route add default via {OUTSIDE_ADDRESS}"], namespace=MACHINE)
+        with command.entered(MACHINE):
+            self.plan = fabric.plan(CLOUD, hosts, None, fabric.machine_routes())
+            fabric.ensure(self.plan)
+        self.site = Site(public_cidr=str(self.plan.public))
+        self.tunnels = {host.name: host.address for host in self.plan.hosts}
+        self.drivers = {host.name: self.driver(host.name) for host in self.plan.hosts}
+
+    def driver(self, name: str) -> LinuxNetworks:
+        """A new process's driver on a host."""
+        host = next(host for host in self.plan.hosts if host.name == name)
+        return LinuxNetworks(
+            HostWorld(host.namespace),
+            HostNetwork(
+                host=host.name,
+                prefix=host.prefix,
+                address=host.address,
+                external_bridge=host.external_bridge,
+                resolver=host.resolver,
+            ),
+        )
+
+    @property
+    def hosts(self) -> list[str]:
+        return [host.name for host in self.plan.hosts]
+
+    def namespace(self, host: str) -> str:
+        return next(plan.namespace for plan in self.plan.hosts if plan.name == host)
+
+    def boot(self, host: str, number: int, port: Port | None = None) -> str:
+        """A guest: a namespace whose card is the other end of the port's tap. It has no address yet."""
+        port = port or self.site.port(number)
+        self.site.homes[number] = host
+        guest = f"{CLOUD}-g{number}"
+        self.guests.append(guest)
+        command.batch("ip", [f"netns add {guest}"])
+        command.batch(
+            "ip",
+            [f"link add {tap_name(port.id)} type veth peer name eth0 address {port.mac} netns {guest}"],
+            namespace=self.namespace(host),
+        )
+        # Like a card that leaves checksums to its driver, not to us.
+        command.batch("ip", ["link set lo up", "link set eth0 mtu 1450 up"], namespace=guest)
+        return guest
+
+    def configure(self, guest: str, number: int) -> None:
+        """What DHCP would do."""
+        command.batch(
+            "ip",
+            [
+                f"addr add {self.site.address(number)}/24 dev eth0",
+                f"route add default via {self.site.address(1)}",
+                f"route add 169.254.169.254 via {self.site.address(2)}",
+            ],
+            namespace=guest,
+        )
+
+    async def converge(self, router_host: str | None = None) -> None:
+        """Have all hosts be what the site says."""
+        router_host = router_host or self.hosts[0]
+        for host in self.hosts:
+            await self.apply(host, router_host)
+
+    async def apply(self, host: str, router_host: str) -> None:
+        driver, network = self.drivers[host], self.site.network(router_host)
+        ports = {port.id: port for port in map(self.site.port, self.site.homes) if self._is_on(port, host)}
+        await driver.ensure_host()
+        await driver.ensure_network(network, self.tunnels)
+        for port in ports.values():
+            await driver.ensure_port(port, network)
+        await self.filter(host)
+        await driver.ensure_dhcp(network)
+        if host == router_host and self.site.with_router:
+            await driver.ensure_router(self.site.router(), {NET: network, PUBLIC: self.site.public()})
+
+    async def filter(self, host: str) -> None:
+        ports = {port.id: port for port in map(self.site.port, self.site.homes) if self._is_on(port, host)}
+        await self.drivers[host].ensure_filter(
+            FilterInput(ports=ports, networks={NET: self.site.network()}, groups={GROUP: self.site.group()})
+        )
+
+    def _is_on(self, port: Port, host: str) -> bool:
+        return any(self.site.port(number).id == port.id for number, home in self.site.homes.items() if home == host)
+
+    async def clear_host(self, host: str) -> None:
+        """Take everything from a host by the driver's verbs."""
+        driver = self.drivers[host]
+        seen = await driver.observe()
+        for router in seen.routers:
+            await driver.remove_router(router)
+        for port in seen.ports:
+            await driver.remove_port(port)
+        for network in seen.dhcp:
+            await driver.remove_dhcp(network)
+        for network in seen.networks:
+            await driver.remove_network(network)
+        await driver.remove_host()
+
+    def close(self) -> None:
+        with command.entered(MACHINE):
+            fabric.remove(CLOUD)
+        for name in (*self.guests, OUTSIDE, MACHINE):
+            if name in command.namespaces():
+                subprocess.run(["ip", "netns", "del", name], check=True)
+
+
+@contextlib.contextmanager
+def serving(namespace: str, address: str, port: int, answer: str = "hello") -> Iterator[None]:
+    """A server there that answers each connection with one line."""
+    code = (
+        "import socket\n"
+        f"s=socket.create_server(('{address}',{port}))\nprint('up',flush=True)\n"
+        f"while True:\n c,_=s.accept(); c.sendall(b'{answer}'); c.close()\n"
+    )
+    with process(namespace, code):
+        yield
+
+
+@contextlib.contextmanager
+def process(namespace: str, code: str) -> Iterator[subprocess.Popen[str]]:
+    """A Python program there that has printed its first line."""
+    running = subprocess.Popen(
+        ["ip", "netns", "exec", namespace, "python3", "-c", code], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert running.stdout is not None
+        assert running.stdout.readline()
+        yield running
+    finally:
+        running.kill()
+        running.wait()
+        if running.stdout:
+            running.stdout.close()
+
+
+def connects(namespace: str, address: str, port: int) -> str | None:
+    """What a server answers; None when it cannot be reached."""
+    code = f"import socket;s=socket.create_connection(('{address}',{port}),timeout=1);print(s.recv(99).decode())"
+    done = subprocess.run(
+        ["ip", "netns", "exec", namespace, "python3", "-c", code], capture_output=True, text=True, timeout=20
+    )
+    return done.stdout.strip() if done.returncode == 0 else None
