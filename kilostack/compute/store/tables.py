@@ -10,6 +10,7 @@ from kilostack.store.feed import Feed
 from kilostack.store.records import Records
 from kilostack.store.sql import boolean, counters, integer, json, long_text, text, uuid
 from kilostack.workflow.fence import Fence
+from kilostack.workflow.follower import Places
 from kilostack.workflow.lease import LeaseTables
 from kilostack.workflow.log import SagaTables
 
@@ -21,6 +22,7 @@ FEED = Feed(META, "compute.feed")
 FENCE = Fence(META)
 LEASES = LeaseTables(META)
 SAGAS = SagaTables(META, "compute.sagas")
+PLACES = Places(META)
 
 servers = Table(
     "servers",

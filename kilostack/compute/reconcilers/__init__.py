@@ -1,0 +1,1 @@
+"""Loops that keep compute's records true."""
