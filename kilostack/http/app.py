@@ -124,7 +124,7 @@ class Service:
                 keystone_body(error, status, request.ctx.request_id),
                 headers=headers | error.facts.get("headers", {}),
             )
-        if isinstance(error, errors.Unavailable):
+        if isinstance(error, errors.Unavailable) or "retry_after_s" in error.facts:
             headers["Retry-After"] = str(error.facts.get("retry_after_s", 1))
         if "allow" in error.facts:
             headers["Allow"] = error.facts["allow"]
@@ -149,6 +149,7 @@ def _request(req: _Carried, fields: dict[str, str]) -> Request:
         body=Body(_chunks(req), int(length) if length and length.isdigit() else None),
     )
     request.params = fields
+    request.address = req.remote_addr
     scheme = headers.get("x-forwarded-proto", "").split(",")[0].strip() or req.scheme
     host = headers.get("x-forwarded-host", "").split(",")[0].strip() or headers.get("host") or req.netloc
     forwarded_prefix = headers.get("x-forwarded-prefix", "").rstrip("/")

@@ -64,6 +64,7 @@ class Request:
     """One request after authentication, microversion and routing."""
 
     __slots__ = (
+        "address",
         "base",
         "body",
         "ctx",
@@ -96,6 +97,8 @@ class Request:
         self.base = ""
         #: schema of the body for this route and microversion
         self.schema: Schema | None = None
+        #: where the request came from, as far as the server knows
+        self.address = ""
         #: the token itself; only identity looks at it
         self.token: str | None = None
 
