@@ -1,0 +1,1 @@
+"""The identity v3 API over HTTP."""

@@ -1,0 +1,97 @@
+"""Signing keys and revocations: what every process that checks tokens follows."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable
+
+import msgspec
+from sqlalchemy import delete, insert, select, update
+
+from kilostack.identity.store.tables import FEED, REVOCATIONS, SIGNING_KEYS
+from kilostack.store.database import Tx
+from kilostack.store.records import Records
+from kilostack.store.sql import InList, Query, p
+from kilostack.wire.identity_calls import Revocation, TokenKey, TokenRules
+
+
+class SigningKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key pair; the private half is sealed under the master key."""
+
+    id: str
+    #: base64
+    public: str
+    private_sealed: str
+    created_at: int
+
+
+KEYS = Records(SigningKey, SIGNING_KEYS, noun="signing key")
+
+_update = Query(
+    update(REVOCATIONS).where(REVOCATIONS.c.subject == p("subject_")).values(number=p("number_"), until=p("until_"))
+)
+_insert = Query(insert(REVOCATIONS).values(subject=p("subject_"), number=p("number_"), until=p("until_")))
+_since = Query(
+    select(REVOCATIONS.c.subject, REVOCATIONS.c.number, REVOCATIONS.c.until)
+    .where((REVOCATIONS.c.number > p("after")) & (REVOCATIONS.c.until > p("now")))
+    .order_by(REVOCATIONS.c.number)
+)
+_voiding = Query(
+    select(REVOCATIONS.c.subject)
+    .where(InList(REVOCATIONS.c.subject, "subjects") & (REVOCATIONS.c.number > p("number_")))
+    .limit(1)
+)
+_expired = Query(delete(REVOCATIONS).where(REVOCATIONS.c.until <= p("now")))
+
+
+async def revoke(tx: Tx, subjects: Iterable[str], until: int) -> None:
+    """Void every token of `subjects` read before now. Call it last in a unit: it takes a lock that all share.
+
+    `until` is when the last of these tokens will have expired by itself.
+    """
+    wanted = sorted(set(subjects))
+    if not wanted:
+        return
+    await FEED.append(tx, ["revocations"])
+    number = await FEED.head(tx)
+    for subject in wanted:
+        values = {"subject_": subject, "number_": number, "until_": until}
+        if await tx.run(_update, **values) != 1:
+            await tx.run(_insert, **values)
+
+
+async def is_void(tx: Tx, subjects: Iterable[str], number: int) -> bool:
+    """Whether one of `subjects` was revoked after `number`."""
+    names = msgspec.json.encode(list(subjects)).decode()
+    return await tx.one(_voiding, subjects=names, number_=number) is not None
+
+
+async def add_key(tx: Tx, key: SigningKey) -> None:
+    """Make a key known. Call it last in a unit."""
+    await KEYS.insert(tx, key)
+    await FEED.append(tx, ["keys"])
+
+
+async def newest_key(tx: Tx) -> SigningKey | None:
+    """The key to sign with."""
+    keys = await KEYS.where(tx)
+    return max(keys, key=lambda key: (key.created_at, key.id), default=None)
+
+
+async def rules(tx: Tx, after: int, now: int) -> TokenRules:
+    """What a follower that knows everything up to `after` needs."""
+    last = await FEED.head(tx)
+    keys = await KEYS.where(tx)
+    revoked = await tx.all(_since, after=after, now=now)
+    return TokenRules(
+        last=last,
+        keys=tuple(TokenKey(base64.b64decode(key.public)) for key in keys),
+        revocations=tuple(
+            Revocation(subject=subject, before=number, until=until) for subject, number, until in revoked
+        ),
+    )
+
+
+async def prune(tx: Tx, now: int) -> int:
+    """Forget revocations of tokens that have all expired."""
+    return await tx.run(_expired, now=now)
