@@ -44,7 +44,7 @@ class Query:
 
     def _compile(self, dialect: DialectName) -> tuple[str, tuple[str, ...], dict[str, Any]]:
         result = self._statement.compile(dialect=_DIALECTS[dialect])  # type: ignore[attr-defined]
-        literals = {name: value for name, value in result.params.items() if value is not None}
+        literals = {name: bind.value for name, bind in result.binds.items() if not bind.required}
         return str(result), tuple(result.positiontup or ()), literals
 
 

@@ -71,7 +71,7 @@ async def beat(tx: Tx, gateway: str, count: int) -> None:
 
 async def beats(tx: Tx) -> dict[str, int]:
     """Gateway -> its last beat."""
-    return dict(await tx.all(_BEATS))  # type: ignore[arg-type]
+    return dict(await tx.all(_BEATS))
 
 
 async def lose(tx: Tx, gateway: str, seen: int, now: Micros) -> int:
