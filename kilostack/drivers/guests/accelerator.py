@@ -23,10 +23,45 @@ _CODE: Final = 0x2A
 _EXIT_STATUS: Final = _CODE << 1 | 1
 
 
-def boot_sector() -> bytes:
+#: The firmware boots from no disk that is smaller than a cylinder or so.
+_DISK_BYTES: Final = 1 << 20
+
+
+def _disk() -> bytes:
     """mov dx, port; mov al, code; out dx, al; hlt; jump back. The firmware has gone through all modes before."""
     code = bytes([0xBA, _DEBUG_PORT, 0x00, 0xB0, _CODE, 0xEE, 0xF4, 0xEB, 0xFD])
-    return code.ljust(510, b"\0") + b"\x55\xaa"
+    return (code.ljust(510, b"\0") + b"\x55\xaa").ljust(_DISK_BYTES, b"\0")
+
+
+async def boots(world: World, accelerator: list[str]) -> bool:
+    """Whether a guest gets as far as its own code, in time, with these options of QEMU."""
+    with tempfile.NamedTemporaryFile(prefix="kilostack-probe-") as disk:
+        disk.write(_disk())
+        disk.flush()
+        return await _run(world, accelerator, disk.name) == _EXIT_STATUS
+
+
+async def _run(world: World, accelerator: list[str], disk: str) -> int | None:
+    null = asyncio.subprocess.DEVNULL
+    argv = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35"]
+    argv += [*accelerator, "-m", "32", "-boot", "strict=on"]
+    argv += ["-device", f"isa-debug-exit,iobase={_DEBUG_PORT},iosize=1"]
+    argv += ["-drive", f"if=none,id=probe,format=raw,read-only=on,file={disk}"]
+    argv += ["-device", "virtio-blk-pci,drive=probe,bootindex=0"]
+    try:
+        process = await asyncio.create_subprocess_exec(*argv, stdin=null, stdout=null, stderr=null)
+    except OSError:
+        return None
+    try:
+        async with world.timeout(PROBE_TIMEOUT_S):
+            return await process.wait()
+    except TimeoutError:
+        return None
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
 
 
 class _Answer(msgspec.Struct, frozen=True):
@@ -62,7 +97,7 @@ class Accelerator:
             known = msgspec.json.decode(self._cache.read_bytes(), type=_Answer)
             if known.machine == machine:
                 return known.accelerator
-        answer = "kvm" if await self._boots() else "tcg"
+        answer = "kvm" if await boots(self._world, ["-accel", "kvm", "-cpu", "host"]) else "tcg"
         log.info("accelerator is %s", answer)
         with contextlib.suppress(OSError):
             self._cache.parent.mkdir(parents=True, exist_ok=True)
@@ -70,34 +105,6 @@ class Accelerator:
             part.write_bytes(msgspec.json.encode(_Answer(machine, answer)))
             part.replace(self._cache)
         return answer
-
-    async def _boots(self) -> bool:
-        with tempfile.NamedTemporaryFile(prefix="kilostack-probe-") as disk:
-            disk.write(boot_sector())
-            disk.flush()
-            return await self._run(disk.name) == _EXIT_STATUS
-
-    async def _run(self, disk: str) -> int | None:
-        null = asyncio.subprocess.DEVNULL
-        argv = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35"]
-        argv += ["-accel", "kvm", "-cpu", "host", "-m", "32", "-boot", "strict=on"]
-        argv += ["-device", f"isa-debug-exit,iobase={_DEBUG_PORT},iosize=1"]
-        argv += ["-drive", f"if=none,id=probe,format=raw,read-only=on,file={disk}"]
-        argv += ["-device", "virtio-blk-pci,drive=probe,bootindex=0"]
-        try:
-            process = await asyncio.create_subprocess_exec(*argv, stdin=null, stdout=null, stderr=null)
-        except OSError:
-            return None
-        try:
-            async with self._world.timeout(PROBE_TIMEOUT_S):
-                return await process.wait()
-        except TimeoutError:
-            return None
-        finally:
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
 
 
 def _machine() -> str:

@@ -87,7 +87,8 @@ class QemuGuests:
             state = await self._sessions.run_state(files, running)
             record = files.read() or record
             if state == "shutdown":
-                return Observed(id=files.id, boot=running.boot, stop=Stop(record.shut_down(running.boot).stopped or Stop.ITSELF))
+                why = record.shut_down(running.boot).stopped
+                return Observed(id=files.id, boot=running.boot, stop=Stop(why or Stop.ITSELF))
             if state is not None:
                 return Observed(id=files.id, boot=running.boot, stop=None)
         stop = Stop.NEVER_STARTED if not record.boot else Stop(record.stopped) if record.stopped else Stop.DIED
