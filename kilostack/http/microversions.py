@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import msgspec
 
@@ -12,6 +13,7 @@ from kilostack.http.messages import Version
 _FORM = re.compile(r"([1-9]\d*)\.([1-9]\d*|0)")
 
 
+@lru_cache(maxsize=1024)
 def parse(text: str) -> Version:
     """(2, 96) of "2.96". Raises `BadRequest`."""
     if (match := _FORM.fullmatch(text)) is None:
