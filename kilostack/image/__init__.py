@@ -1,0 +1,1 @@
+"""The image service: records of disk images, and their contents."""

@@ -1,0 +1,1 @@
+"""What an image is, and which change is legal in which state."""
