@@ -75,11 +75,15 @@ def write(settings: Settings, directory: Path) -> None:
     state.replace(remembered, json.dumps({"wanted": wanted, "clouds": _read(clouds)}))
 
 
+def aside_dir(settings: Settings) -> Path:
+    """Where the files are when the user's own could not be changed."""
+    return settings.state_dir / "openstack"
+
+
 def write_aside(settings: Settings) -> Path:
     """The same files in the state directory, for when the user's own cannot be changed."""
-    directory = settings.state_dir / "openstack"
-    write(settings, directory)
-    return directory
+    write(settings, aside_dir(settings))
+    return aside_dir(settings)
 
 
 def remove(settings: Settings, directory: Path) -> None:

@@ -11,15 +11,11 @@ from typing import Protocol
 from kilostack.core.settings import Settings
 
 
-class FabricRefused(Exception):
-    """The network of the hosts cannot be made; the text says why and what to do."""
-
-
 class Fabric(Protocol):
     """The namespaces and links of one cloud's hosts. Every verb may be called at any time, and again."""
 
-    def check(self) -> None:
-        """Raise `FabricRefused` for what can be known to be wrong before anything is made."""
+    def public_cidr(self) -> str:
+        """The range of `public`. Raises `Failure` when the one asked for cannot be had; needs no rights."""
 
     def ensure(self) -> None:
         """Make what is missing, leave alone what runs."""

@@ -20,7 +20,7 @@ from kilostack.cli import machine
 from kilostack.cli.build import build
 from kilostack.cli.failure import Failure
 from kilostack.cli.owner import Owner, who_typed
-from kilostack.cli.program import Fabric, FabricRefused, Program
+from kilostack.cli.program import Fabric, Program
 from kilostack.cli.state import load
 from kilostack.cli.supervisor import record, spawn
 from kilostack.cli.supervisor.child import Child
@@ -40,12 +40,13 @@ def run(args: argparse.Namespace, program: Program) -> int:
     if fabric is not None and os.geteuid() != 0:
         raise Failure("a real cloud needs root for networks and QEMU", "Run it by sudo, or use --simulate.")
     _make_run_dir(settings, owner)
-    lock = _lock(settings)
+    locks = _locks(settings)
     record.bury(settings.run.record)
     if args.only_down:
         return _only_down(settings, owner, program, args.wipe)
     _check_port(settings.port)
-    _check_fabric(fabric)
+    if fabric is not None:
+        fabric.public_cidr()
     specs = spawn.children(settings, owner, program, fabric)
 
     def work(report: Callable[[str], None]) -> None:
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace, program: Program) -> int:
             log.note(traceback.format_exc(), "error")
             raise
 
-    problem = detach(work, (lock,))
+    problem = detach(work, locks)
     if problem:
         raise Failure(f"the cloud could not be started: {problem}")
     return 0
@@ -120,12 +121,24 @@ def _make_dir(path: Path, mode: int, uid: int, gid: int) -> None:
     path.chmod(mode)
 
 
-def _lock(settings: Settings) -> int:
-    descriptor = os.open(settings.run.supervisor_lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+def _locks(settings: Settings) -> tuple[int, ...]:
+    """Held until the supervisor ends: one supervisor per cloud, and one real cloud of a name, which its links bear."""
+    own = _lock(settings.run.supervisor_lock, settings)
+    return (own,) if settings.simulate else (own, _lock(settings.run.name_lock(settings.name), settings))
+
+
+def _lock(path: Path, settings: Settings) -> int:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise Failure(f"cloud {settings.name} has a supervisor already", "See `kilostack status`.") from None
+        holder = os.read(descriptor, 4096).decode(errors="replace")
+        raise Failure(
+            f"a cloud called {settings.name} is running already, from {holder}",
+            f"See `kilostack status --state-dir {holder}`, or choose another name: kilostack up --name NAME",
+        ) from None
+    os.truncate(descriptor, 0)
+    os.write(descriptor, os.fsencode(settings.state_dir))
     return descriptor
 
 
@@ -143,12 +156,3 @@ def _check_port(port: int) -> None:
     holder = machine.holder_of_port(port)
     who = f"process {holder} ({machine.command_line(holder)})" if holder else "another process"
     raise Failure(f"port {port} is taken by {who}", "Stop it, or choose another port: kilostack up --port P")
-
-
-def _check_fabric(fabric: Fabric | None) -> None:
-    if fabric is None:
-        return
-    try:
-        fabric.check()
-    except FabricRefused as refusal:
-        raise Failure(str(refusal)) from None

@@ -34,7 +34,7 @@ def run(args: argparse.Namespace, program: Program) -> int:
     state_dir = state.where(args, owner)
     with state.locked(state_dir):
         before = state.find(args, owner)
-        settings = _merge(args, owner, before, state_dir)
+        settings = _merge(args, owner, before, program)
         directory = client_files.config_dir(owner, os.environ)
         running = None if before is None else cloud.supervisor_status(before)
         if running is not None and before is not None and not _is_older(running, before):
@@ -50,10 +50,11 @@ def run(args: argparse.Namespace, program: Program) -> int:
     return 0
 
 
-def _merge(args: argparse.Namespace, owner: Owner, before: Settings | None, state_dir: Path) -> Settings:
+def _merge(args: argparse.Namespace, owner: Owner, before: Settings | None, program: Program) -> Settings:
     """What is remembered, with what was asked for now."""
     simulate = bool(args.simulate or (before is not None and before.simulate))
     as_root = owner.uid == 0 if simulate else True
+    state_dir = state.where(args, owner)
     settings = before or Settings(
         name=args.name or DEFAULT_NAME,
         port=DEFAULT_PORT,
@@ -69,9 +70,18 @@ def _merge(args: argparse.Namespace, owner: Owner, before: Settings | None, stat
         raise Failure(str(error)) from None
     if before is not None:
         _check_change(before, settings, args)
-    elif not simulate and settings.image is None:
-        settings = replace(settings, image=_built_image(owner))
-    return settings
+        return settings
+    return _settle(settings, owner, program)
+
+
+def _settle(settings: Settings, owner: Owner, program: Program) -> Settings:
+    """What is decided once, at the first start: later ones must find the same."""
+    if settings.simulate:
+        from kilostack.cli.fabric import simulated_public_cidr
+
+        return replace(settings, public_cidr=simulated_public_cidr(settings))
+    image = settings.image or _built_image(owner)
+    return replace(settings, public_cidr=program.fabric(settings).public_cidr(), image=image)
 
 
 def _check_change(before: Settings, settings: Settings, args: argparse.Namespace) -> None:

@@ -84,6 +84,10 @@ class RunDir:
         """Locked by the supervisor for as long as it lives."""
         return self.root / "lock"
 
+    def name_lock(self, name: str) -> Path:
+        """Locked by the supervisor of the one real cloud of this name."""
+        return self.root.parent / f"{name}.lock"
+
     @property
     def record(self) -> Path:
         """Process ids with their start times, for whoever finds the supervisor dead."""

@@ -42,7 +42,7 @@ class Settings:
     port: int = DEFAULT_PORT
     simulate: bool = False
     hosts: int = 1
-    #: the range of `public`; None lets it follow from the name
+    #: the range of `public`; settled at the first start where nobody asked for one
     public_cidr: str | None = None
     #: the file from which the first start makes image `tiny`; None in a simulation
     image: Path | None = None

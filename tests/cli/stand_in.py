@@ -16,8 +16,9 @@ from pathlib import Path
 from socketserver import ThreadingTCPServer
 from types import FrameType
 
+from kilostack.cli.failure import Failure
 from kilostack.cli.main import main
-from kilostack.cli.program import FabricRefused, Program
+from kilostack.cli.program import Program
 from kilostack.core.settings import Settings, load
 
 
@@ -28,9 +29,10 @@ class StandInFabric:
         self._settings = settings
         self._file = settings.state_dir / "fabric"
 
-    def check(self) -> None:
+    def public_cidr(self) -> str:
         if self._settings.public_cidr == "10.0.0.0/8":
-            raise FabricRefused("10.0.0.0/8 overlaps a route of this machine; use --public-cidr")
+            raise Failure("10.0.0.0/8 overlaps a route of this machine")
+        return self._settings.public_cidr or "172.24.4.0/24"
 
     def ensure(self) -> None:
         with self._file.open("a") as file:
@@ -43,7 +45,7 @@ class StandInFabric:
         return self._file.exists()
 
     def namespace(self, host: str) -> Path:
-        return Path("/proc/1/ns/net")
+        return Path("/proc/self/ns/net")
 
     def address(self, host: str) -> str:
         return "192.0.2." + host.rpartition("-")[2]
@@ -100,6 +102,8 @@ def note(settings: Settings, text: str) -> None:
     line = {"what": text, "pid": os.getpid(), "uid": os.getuid(), "caps": caps, "env": sorted(os.environ)}
     with (settings.state_dir / "ran").open("a") as file:
         file.write(json.dumps(line) + "\n")
+        if os.fstat(file.fileno()).st_uid == os.getuid():
+            os.fchmod(file.fileno(), 0o666)
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ class Child:
         self.failed_drains = 0
         self._environment = environment
         self._popen: subprocess.Popen[bytes] | None = None
+        self._told: signal.Signals | None = None
         self._started_at = 0.0
         self._pause_s = FIRST_PAUSE_S
 
@@ -88,6 +89,7 @@ class Child:
 
     def signal(self, number: signal.Signals) -> None:
         if self._popen is not None:
+            self._told = number
             with suppress(ProcessLookupError):
                 self._popen.send_signal(number)
 
@@ -123,7 +125,8 @@ class Child:
         self.restarts += 1
         self.due_at = time.monotonic() + self._pause_s
         self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
-        self.log.note(f"ended: {describe_exit(code)}", "info" if code == 0 else "error")
+        expected = code == 0 or (self._told is not None and code == -self._told)
+        self.log.note(f"ended: {describe_exit(code)}", "info" if expected else "error")
 
     def row(self) -> dict[str, Any]:
         """What `status` shows of it."""

@@ -110,11 +110,13 @@ class Supervisor:
             self._leave()
 
     def _stay(self) -> None:
-        while self._phase is not Phase.ENDED:
-            for key, _ in self._selector.select(self._patience()):
-                key.data()
+        while True:
             self._reap()
             self._advance()
+            if self._phase is Phase.ENDED:
+                break
+            for key, _ in self._selector.select(self._patience()):
+                key.data()
         self._listener.close()
         if self._cleared and not self._problems:
             self._remove_run_dir()
@@ -124,6 +126,8 @@ class Supervisor:
     def _remove_run_dir(self) -> None:
         root = self._settings.run_dir
         shutil.rmtree(root, ignore_errors=True)
+        if not self._settings.simulate:
+            self._settings.run.name_lock(self._settings.name).unlink(missing_ok=True)
         with suppress(OSError):
             if root.parent == ROOT_RUN_DIR:
                 root.parent.rmdir()
