@@ -44,7 +44,9 @@ class _SimulatedGuest:
 class SimulatedMachine:
     """What is there whatever its agents do: guests, disks and images of one host."""
 
-    def __init__(self, behaviour: Behaviour | None = None) -> None:
+    def __init__(self, clock: Callable[[], float], behaviour: Behaviour | None = None) -> None:
+        """`clock` is the machine's own: seconds that go on whatever happens to its agents."""
+        self.clock = clock
         self.behaviour = behaviour or Behaviour()
         #: by guest id; others behave by `behaviour`
         self.behaviours: dict[str, Behaviour] = {}
@@ -54,9 +56,14 @@ class SimulatedMachine:
     def of(self, guest_id: str) -> Behaviour:
         return self.behaviours.get(guest_id, self.behaviour)
 
-    def listen(self, listener: Callable[[str], None] | None) -> None:
+    def listen(self, listener: Callable[[str], None]) -> None:
         """Tell this listener, and no other, of guests that stop by themselves."""
         self._listener = listener
+
+    def unlisten(self, listener: Callable[[str], None]) -> None:
+        """Tell this listener nothing any more. A later one is left alone."""
+        if self._listener is listener:
+            self._listener = None
 
     def end(self, guest_id: str, why: Stop) -> None:
         """The guest shuts itself down, or its process dies."""
@@ -78,20 +85,21 @@ class SimulatedMachine:
 
 
 class SimulatedGuests:
-    """The guests of a simulated machine. The worlds of all its agents must share one monotonic clock."""
+    """The guests of a simulated machine, as one of its agents sees them."""
 
     def __init__(self, world: World, machine: SimulatedMachine) -> None:
         self._world = world
         self._machine = machine
         self._changes: asyncio.Queue[str] = asyncio.Queue()
+        self._notify = self._changes.put_nowait
 
     async def open(self) -> None:
-        self._machine.listen(self._changes.put_nowait)
+        self._machine.listen(self._notify)
         for guest_id in self._machine.guests:
             self._await_death(guest_id)
 
     async def close(self) -> None:
-        self._machine.listen(None)
+        self._machine.unlisten(self._notify)
 
     async def accelerator(self) -> str:
         return "simulated"
@@ -104,7 +112,7 @@ class SimulatedGuests:
         return None if guest is None else self._observed(guest_id, guest)
 
     def _observed(self, guest_id: str, guest: _SimulatedGuest) -> Observed:
-        if guest.stop is None and guest.dies_at is not None and guest.dies_at <= self._world.monotonic():
+        if guest.stop is None and guest.dies_at is not None and guest.dies_at <= self._machine.clock():
             guest.stop = Stop.DIED
         return Observed(id=guest_id, boot=guest.boot, stop=guest.stop)
 
@@ -131,7 +139,7 @@ class SimulatedGuests:
         await self._world.sleep(behaviour.start_s)
         if behaviour.start_fault is not None:
             raise behaviour.start_fault
-        now = self._world.monotonic()
+        now = self._machine.clock()
         there.boot, there.stop = guest.boot, None
         there.dies_at = None if behaviour.dies_after_s is None else now + behaviour.dies_after_s
         there.console += _boot_log(guest, now, behaviour.boot_s)
@@ -145,7 +153,7 @@ class SimulatedGuests:
         guest = self._machine.guests.get(guest_id)
         if guest is None or (dies_at := guest.dies_at) is None:
             return
-        await self._world.sleep(max(0.0, dies_at - self._world.monotonic()))
+        await self._world.sleep(max(0.0, dies_at - self._machine.clock()))
         if self._machine.guests.get(guest_id) is guest and guest.dies_at == dies_at:
             self._machine.end(guest_id, Stop.DIED)
 
@@ -156,7 +164,7 @@ class SimulatedGuests:
         if self._observed(guest_id, guest).is_running and timeout_s > 0:
             behaviour = self._machine.of(guest_id)
             booted = guest.console[-1][0] if guest.console else 0.0
-            needed = max(0.0, booted - self._world.monotonic()) + behaviour.shutdown_s
+            needed = max(0.0, booted - self._machine.clock()) + behaviour.shutdown_s
             await self._world.sleep(min(timeout_s, needed) if behaviour.hears_power_button else timeout_s)
         if guest.stop in (None, Stop.DIED):
             guest.stop = Stop.ASKED
@@ -169,7 +177,7 @@ class SimulatedGuests:
         guest = self._machine.guests.get(guest_id)
         if guest is None:
             return ""
-        written = [line for at, line in guest.console if at <= self._world.monotonic()]
+        written = [line for at, line in guest.console if at <= self._machine.clock()]
         kept = written if lines is None or lines < 0 else written[len(written) - min(lines, len(written)) :]
         return "".join(f"{line}\n" for line in kept)
 

@@ -35,7 +35,7 @@ class QuickWorld(RealWorld):
 class SimulatedHost:
     def __init__(self) -> None:
         self.world = QuickWorld()
-        self.machine = SimulatedMachine()
+        self.machine = SimulatedMachine(self.world.monotonic)
         self._deaf: set[str] = set()
 
     def image(self, *, hears_power_button: bool) -> ImageRef:
