@@ -118,6 +118,9 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     access_ip_v4: str = ""
     access_ip_v6: str = ""
     locked: bool = False
+    #: by an administrator, so that its owner cannot unlock it
+    locked_by_admin: bool = False
+    locked_reason: str | None = None
     tags: tuple[str, ...] = ()
     generation: int = 1
     revision: int = 1

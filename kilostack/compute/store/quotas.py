@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from sqlalchemy import update
 
 from kilostack.compute.model.records import Usage
@@ -69,3 +70,26 @@ async def take(tx: Tx, project_id: str, *, servers: int, cores: int, memory_mib:
 async def give(tx: Tx, project_id: str, *, servers: int, cores: int, memory_mib: int) -> None:
     """Count servers that are gone."""
     await _add(tx, project_id, -servers, -cores, -memory_mib)
+
+
+async def room(tx: Tx, project_id: str, *, wanted: int, cores: int, memory_mib: int) -> int:
+    """How many of `wanted` servers, each of that size, fit the quota now. Takes the project's lock."""
+    usage = await _add(tx, project_id, 0, 0, 0)
+    used = {"instances": (usage.servers, 1), "cores": (usage.cores, cores), "ram": (usage.memory_mib, memory_mib)}
+    for name, (amount, each) in used.items():
+        bound = limit(usage, name)
+        if bound >= 0 and each > 0:
+            wanted = min(wanted, max(0, bound - amount) // each)
+    return wanted
+
+
+async def usage(tx: Tx, project_id: str) -> Usage:
+    """What the project uses and its own limits; zeros for one that never had a server."""
+    return await USAGES.find(tx, project_id=project_id) or Usage(project_id=project_id)
+
+
+async def set_limits(tx: Tx, project_id: str, limits: dict[str, int]) -> Usage:
+    """Lay limits over those that the project has; an empty dict takes all of them away."""
+    usage = await _add(tx, project_id, 0, 0, 0)
+    merged = {**usage.limits, **limits} if limits else {}
+    return await USAGES.update(tx, msgspec.structs.replace(usage, limits=merged))

@@ -60,6 +60,8 @@ servers = Table(
     text("access_ip_v4", 64),
     text("access_ip_v6", 64),
     boolean("locked"),
+    boolean("locked_by_admin"),
+    text("locked_reason", null=True),
     json("tags"),
     *counters(),
 )
@@ -85,6 +87,9 @@ flavors = Table(
     UniqueConstraint("name", name="flavors_name"),
 )
 
+#: projects that may use a flavor that is not public
+flavor_access = Table("flavor_access", META, uuid("flavor_id", key=True), uuid("project_id", key=True))
+
 keypairs = Table(
     "keypairs",
     META,
@@ -98,7 +103,7 @@ keypairs = Table(
 )
 
 #: one lock row per user: how many key pairs there are, and the last number given out
-key_counts = Table("key_counts", META, uuid("user_id", key=True), integer("used"))
+key_counts = Table("key_counts", META, uuid("user_id", key=True), integer("used"), integer("last"))
 
 hosts = Table(
     "hosts",

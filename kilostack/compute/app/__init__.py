@@ -1,0 +1,1 @@
+"""Use cases of compute: authorize, decide, write, enqueue."""

@@ -1,0 +1,1 @@
+"""What compute needs from others."""
