@@ -1,0 +1,1 @@
+"""What produces the numbers of SPEC.md."""
