@@ -138,7 +138,7 @@ class GuestsPart:
         except GuestFault as fault:
             log.warning("guests cannot be observed: %s", fault)
             return
-        for guest_id in here.keys() | self._desired.keys():
+        for guest_id in here.keys() | self._desired.keys() | self._workers.keys():
             self._worker(guest_id).wake.set()
 
     async def _end_steps(self) -> None:
