@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
 from kilostack.compute.model.server import Server
+from kilostack.compute.scheduler.request import Placement, Request
 from kilostack.store.database import Database
 from kilostack.wire.calls import Actor, Calls
-
-
-class Chosen(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a server goes, claimed; `record` says why."""
-
-    host: str
-    provider_id: str
-    record: dict[str, Any]
-
-
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What a server needs of a host."""
-
-    server_id: str
-    resources: dict[str, int]
-    project_id: str
-    user_id: str
-    zone: str | None = None
-    host: str | None = None
 
 
 class Chooser(Protocol):
     """The scheduler, as compute's sagas see it."""
 
-    async def place(self, wanted: Wanted, actor: Actor) -> Chosen:
-        """Choose a host and claim it. Raises `Refused` (with the record in `facts`) or `Unavailable`."""
+    async def place(self, request: Request, actor: Actor, seed: int) -> Placement:
+        """Choose a host and claim it; the same call again leaves one claim.
+
+        Raises `Refused`, with the record in `facts` and whether only the connection of a host is missing, or
+        `Unavailable`.
+        """
 
 
 class Deps(msgspec.Struct, frozen=True, kw_only=True):

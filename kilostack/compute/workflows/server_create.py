@@ -6,15 +6,17 @@ ACTIVE.
 
 from __future__ import annotations
 
+import zlib
 from typing import Any
 
 import msgspec
 
 from kilostack.compute.model.records import Decision, Host
 from kilostack.compute.model.server import Fault, Server, ServerEvent
+from kilostack.compute.scheduler.request import Request
 from kilostack.compute.store import actions, guests, servers
 from kilostack.compute.store.tables import DECISIONS, HOSTS, SERVERS
-from kilostack.compute.workflows.deps import Deps, Wanted, resources
+from kilostack.compute.workflows.deps import Deps, resources
 from kilostack.compute.workflows.params import CreateParams
 from kilostack.core.errors import Refused
 from kilostack.core.world import Micros
@@ -33,9 +35,11 @@ from kilostack.wire.network_calls import (
     ServerPorts,
 )
 from kilostack.wire.placement_calls import RELEASE, Consumer
-from kilostack.workflow.saga import Outcome, Run, Saga, Step
+from kilostack.workflow.saga import Outcome, Run, Saga, Step, Wait
 
-_ACTION = "create"
+#: after a restart of the control plane hosts are away for a moment: that is no reason to fail
+_HOSTS_COME_BACK_S = 15.0
+_LOOK_AGAIN_S = 0.25
 
 
 async def _server(deps: Deps, run: Run) -> Server:
@@ -52,8 +56,8 @@ async def find_image(deps: Deps, run: Run) -> Any:
 
 async def allocate(deps: Deps, run: Run) -> Any:
     server = await _server(deps, run)
-    wanted = Wanted(
-        server_id=server.id,
+    request = Request(
+        consumer=server.id,
         resources=resources(server),
         project_id=server.project_id,
         user_id=server.user_id,
@@ -61,8 +65,10 @@ async def allocate(deps: Deps, run: Run) -> Any:
         host=run.params.host,
     )
     try:
-        chosen = await deps.chooser.place(wanted, run.actor())
+        chosen = await deps.chooser.place(request, run.actor(), zlib.crc32(run.saga_id.encode()))
     except Refused as error:
+        if error.facts.get("only_connection_missing") and run.now - server.created_at < _HOSTS_COME_BACK_S * 1e6:
+            raise Wait(_LOOK_AGAIN_S, "no host is connected") from error
         record = error.facts.get("record")
         if record is not None:
             decision = _decision(run, error.message, None, record)
