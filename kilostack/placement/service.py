@@ -1,4 +1,4 @@
-"""Placement as its neighbours see it: four operations, each one transaction."""
+"""Placement as its neighbours see it: five operations, each one transaction."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from kilostack.wire.hosts import ChangesAsked
 from kilostack.wire.placement_calls import (
     CLAIM,
     ENSURE_PROVIDER,
+    HOLDING,
     PROVIDERS,
     RELEASE,
     Claim,
     Claimed,
     Consumer,
+    Holding,
     Provider,
     Providers,
 )
@@ -48,6 +50,7 @@ class PlacementService:
         self.answers.add(ENSURE_PROVIDER, self._ensure_provider)
         self.answers.add(CLAIM, self._claim)
         self.answers.add(RELEASE, self._release)
+        self.answers.add(HOLDING, self._holding)
         self.answers.add(PROVIDERS, self._providers)
 
     async def start(self) -> None:
@@ -101,6 +104,9 @@ class PlacementService:
         await self._db.write(unit)
         return Nothing()
 
+    async def _holding(self, asked: Consumer, actor: Actor) -> Holding:
+        return await self._db.read(lambda tx: allocations.holding(tx, asked.consumer))
+
     async def _providers(self, asked: ChangesAsked, actor: Actor) -> Providers:
         async def unit(tx: Tx) -> Providers:
             head = await FEED.head(tx)
@@ -110,6 +116,11 @@ class PlacementService:
             named = [key.partition("/")[2] for key in changes.keys]
             found = await providers.some(tx, named)
             gone = set(named) - {provider.id for provider in found}
-            return Providers(last=changes.last, providers=tuple(found), removed=tuple(sorted(gone)))
+            return Providers(
+                last=changes.last,
+                providers=tuple(found),
+                removed=tuple(sorted(gone)),
+                more=changes.last < head,
+            )
 
         return await self._db.read(unit)

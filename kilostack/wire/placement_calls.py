@@ -38,6 +38,8 @@ class Providers(msgspec.Struct, frozen=True, kw_only=True):
     removed: tuple[str, ...] = ()
     #: these are all providers, not only the changed ones
     whole: bool = False
+    #: there is more to be had after `last`
+    more: bool = False
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +63,13 @@ class Consumer(msgspec.Struct, frozen=True):
     consumer: str
 
 
+class Holding(msgspec.Struct, frozen=True, kw_only=True):
+    """What a consumer holds: amounts by resource class of one provider; nothing of none."""
+
+    provider: str = ""
+    resources: dict[str, int] = {}
+
+
 #: make or correct a host's provider; keeps what is used
 ENSURE_PROVIDER: Op[Provider, Provider] = Op("placement.ensure_provider", Provider, Provider)
 CLAIM: Op[Claim, Claimed] = Op("placement.claim", Claim, Claimed)
@@ -68,3 +77,4 @@ CLAIM: Op[Claim, Claimed] = Op("placement.claim", Claim, Claimed)
 RELEASE: Op[Consumer, Nothing] = Op("placement.release", Consumer, Nothing)
 #: providers changed after a number; 0 asks for all
 PROVIDERS: Op[ChangesAsked, Providers] = Op("placement.providers", ChangesAsked, Providers)
+HOLDING: Op[Consumer, Holding] = Op("placement.holding", Consumer, Holding)

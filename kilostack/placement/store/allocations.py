@@ -23,7 +23,7 @@ from kilostack.placement.store.tables import (
 from kilostack.store.database import Tx
 from kilostack.store.sql import InList, Query, p
 from kilostack.wire.calls import Actor
-from kilostack.wire.placement_calls import Claim
+from kilostack.wire.placement_calls import Claim, Holding
 
 _CLASS = (inventories.c.provider_id == p("provider")) & (inventories.c.resource_class == p("class_name"))
 _TAKE = Query(
@@ -110,6 +110,12 @@ async def remove_missing(tx: Tx, consumer_id: str, missing_since: int) -> bool:
     await _give_back(tx, held)
     await store.touched(tx, [held.provider_id])
     return True
+
+
+async def holding(tx: Tx, consumer_id: str) -> Holding:
+    """What the consumer holds."""
+    held = await CONSUMERS.find(tx, id=consumer_id)
+    return Holding() if held is None else Holding(provider=held.provider_id, resources=await _amounts(tx, consumer_id))
 
 
 async def _amounts(tx: Tx, consumer_id: str) -> dict[str, int]:
