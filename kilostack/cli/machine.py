@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,7 +100,9 @@ def _listening(port: int) -> set[str]:
 
 
 def _open_sockets(entry: Path) -> set[str]:
-    try:
-        return {os.readlink(link) for link in (entry / "fd").iterdir()}
-    except OSError:
-        return set()
+    found = set()
+    with suppress(OSError):
+        for link in (entry / "fd").iterdir():
+            with suppress(OSError):  # closed since it was listed
+                found.add(os.readlink(link))
+    return found

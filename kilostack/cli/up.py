@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+import shutil
 import sys
 import time
 from contextlib import suppress
@@ -178,6 +179,7 @@ def _check_control_plane(settings: Settings) -> None:
 def _write_client_files(settings: Settings, directory: Path) -> None:
     try:
         client_files.write(settings, directory)
+        shutil.rmtree(client_files.aside_dir(settings), ignore_errors=True)
     except client_files.NotWritten as problem:
         aside = client_files.write_aside(settings)
         print(

@@ -32,7 +32,7 @@ class LogFile:
     def write(self, line: bytes) -> None:
         """Append one line. What cannot be written is counted, and the count written once there is room again."""
         try:
-            if self._fd < 0 or self._size + len(line) > self._limit:
+            if self._fd < 0 or self._size + len(line) + 1 > self._limit:
                 self._turn()
             if self._lost:
                 self._append(entry(f"{self._lost} lines lost: the log could not be written", "warning"))
