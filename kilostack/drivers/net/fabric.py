@@ -61,7 +61,7 @@ class HostPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FabricPlan:
-    """What should be: a function of the name of the cloud, its hosts, its public range and the routes of the machine."""
+    """What should be: it follows from the cloud's name, its hosts, its public range and the machine's routes."""
 
     identifier: str
     namespace: str

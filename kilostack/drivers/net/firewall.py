@@ -83,14 +83,15 @@ def link_local(mac: str) -> str:
 
 def render(policy: Policy, tracking: Tracking) -> Ruleset:
     """The same policy gives the same text, whatever the order of its parts."""
-    filtered = [port for _, port in sorted(policy.ports.items()) if port.port_security]
+    ports = [port for _, port in sorted(policy.ports.items())]
+    filtered = [port for port in ports if port.port_security]
     used = sorted({group for port in filtered for group in port.security_groups})
     groups = [policy.groups[group] for group in used if group in policy.groups]
     body = [
         *_member_sets(policy, groups),
         *_group_chains(policy, groups),
         *(line for port in filtered for line in _port_chains(policy, port)),
-        *_base_chains(filtered),
+        *_base_chains(filtered, [port for port in ports if not port.port_security]),
         *_tracking_chains(policy, tracking, Tracking.BRIDGE),
     ]
     inet = [*_tracking_chains(policy, tracking, Tracking.BR_NETFILTER), *_service_chain()]
@@ -163,22 +164,24 @@ def _service_chain() -> list[str]:
 # What holds for all ports.
 
 
-def _base_chains(ports: list[Port]) -> list[str]:
-    own = ", ".join(f'"{prefix}*"' for prefix in (names.TAP, names.VXLAN, names.DHCP, names.LEG, names.GATEWAY))
+def _base_chains(ports: list[Port], open_ports: list[Port]) -> list[str]:
+    own = (names.TAP, names.VXLAN, names.DHCP, names.LEG, names.GATEWAY)
     marks = f"{{ {TRACKED}, {BROKEN} }}"
     return [
-        *_chain("spoofing", _dispatch("iifname", "jump s", ports), "prerouting priority -300"),
-        *_chain("egress", _dispatch("iifname", "goto o", ports), "forward priority -210"),
-        *_chain("ingress", _dispatch("oifname", "goto i", ports), "forward priority -200"),
+        *_chain("spoofing", _dispatch("iifname", "s", ports, open_ports), "prerouting priority -300"),
+        *_chain("egress", _dispatch("iifname", "o", ports, open_ports), "forward priority -210"),
+        *_chain("ingress", _dispatch("oifname", "i", ports, open_ports), "forward priority -200"),
         # A guest that addresses the bridge itself would reach the host's own addresses.
-        *_chain("host", [f"iifname {name} drop" for name in own.split(", ")], "input priority -200"),
+        *_chain("host", [f'iifname "{name}*" drop' for name in own], "input priority -200"),
         *_chain("unmark", [f"meta mark {marks} meta mark set 0"], "postrouting priority -300"),
     ]
 
 
-def _dispatch(key: str, verb: str, ports: list[Port]) -> list[str]:
-    pairs = ", ".join(f'"{tap_name(port.id)}" : {verb}_{_word(port.id)}' for port in ports)
-    return [f"{key} vmap {{ {pairs} }}"] if pairs else []
+def _dispatch(key: str, kind: str, ports: list[Port], open_ports: list[Port]) -> list[str]:
+    """To the chain of each port. A tap of which nothing is known, not yet or no more, is cut off."""
+    pairs = [f'"{tap_name(port.id)}" : goto {kind}_{_word(port.id)}' for port in ports]
+    pairs += [f'"{tap_name(port.id)}" : accept' for port in open_ports]
+    return [*([f"{key} vmap {_set(pairs)}"] if pairs else []), f'{key} "{names.TAP}*" drop']
 
 
 # What holds for one port.

@@ -173,9 +173,7 @@ class Site:
             id=ROUTER,
             revision=1,
             admin_state_up=True,
-            legs=(
-                RouterLeg(port_id=LEG_PORT, network_id=NET, mac=mac(1), addresses=(f"{self.address(1)}/24",)),
-            ),
+            legs=(RouterLeg(port_id=LEG_PORT, network_id=NET, mac=mac(1), addresses=(f"{self.address(1)}/24",)),),
             gateway=RouterGateway(
                 port_id=GATEWAY_PORT,
                 network_id=PUBLIC,
