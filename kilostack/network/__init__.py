@@ -1,0 +1,1 @@
+"""Networks, subnets, ports, routers, floating IPs and security groups: the network API, and what hosts make of it."""

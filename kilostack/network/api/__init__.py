@@ -1,0 +1,1 @@
+"""The public network API v2.0."""

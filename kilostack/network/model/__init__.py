@@ -1,0 +1,1 @@
+"""Records and pure decisions of network."""

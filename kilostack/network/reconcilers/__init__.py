@@ -1,0 +1,1 @@
+"""Loops that repair what others left behind."""
