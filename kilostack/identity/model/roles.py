@@ -14,11 +14,12 @@ SYSTEM = "all"
 
 
 class Role(msgspec.Struct, frozen=True, kw_only=True):
-    """A name that policies ask for."""
+    """A name that policies ask for. An immutable one is neither changed nor deleted."""
 
     id: str
     name: str
     description: str | None = None
+    immutable: bool = False
     generation: int = 1
     revision: int = 1
 

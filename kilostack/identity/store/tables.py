@@ -59,6 +59,7 @@ ROLES = Table(
     sql.uuid("id", key=True),
     sql.text("name"),
     sql.long_text("description", null=True),
+    sql.boolean("immutable"),
     *sql.counters(),
     UniqueConstraint("name"),
 )

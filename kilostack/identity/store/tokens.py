@@ -95,3 +95,8 @@ async def rules(tx: Tx, after: int, now: int) -> TokenRules:
 async def prune(tx: Tx, now: int) -> int:
     """Forget revocations of tokens that have all expired."""
     return await tx.run(_expired, now=now)
+
+
+async def number(tx: Tx) -> int:
+    """The feed's number as of this transaction: what was revoked later is revoked after it."""
+    return await FEED.head(tx)

@@ -1,0 +1,96 @@
+"""The routes that every collection of identity has: list, create, show, change, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from kilostack.core.errors import BadRequest
+from kilostack.http.messages import Request, Response
+from kilostack.http.routes import Route
+from kilostack.http.schemas import Schema
+from kilostack.identity.app.resources import Resources
+from kilostack.store.lists import Ask, Where
+
+R = TypeVar("R", bound=msgspec.Struct)
+_MOST = 1000
+_FALSE = frozenset({"0", "false", "no", "off", "f", "n"})
+
+
+class CollectionApi(Generic[R]):
+    """One kind of record over HTTP. `schemas` are those to create and to change."""
+
+    def __init__(
+        self, resources: Resources[R], schemas: tuple[Schema, Schema], render: Callable[[R, str], dict[str, Any]]
+    ) -> None:
+        self._resources, self._schemas, self._render = resources, schemas, render
+        self._singular, self._plural = resources.singular, resources.plural
+
+    def routes(self) -> tuple[Route, ...]:
+        create, change = self._schemas
+        one, path = f"/{self._plural}/{{record_id}}", f"/{self._plural}"
+        return (
+            Route(method="GET", path=path, handler=self._list),
+            Route(method="POST", path=path, handler=self._create, body=create),
+            Route(method="GET", path=one, handler=self._show),
+            Route(method="PATCH", path=one, handler=self._update, body=change),
+            Route(method="DELETE", path=one, handler=self._delete),
+        )
+
+    async def _list(self, request: Request) -> Response:
+        ask = asked(request, self._resources.collection.filters)
+        records = await self._resources.page(request.ctx, ask)
+        shown = [self._render(record, request.base) for record in records]
+        return Response(200, page(request, f"/{self._plural}", self._plural, shown, ask.limit))
+
+    async def _create(self, request: Request) -> Response:
+        document = (await request.json())[self._singular]
+        record = await self._resources.create(request.ctx, document)
+        return Response(201, {self._singular: self._render(record, request.base)})
+
+    async def _show(self, request: Request) -> Response:
+        record = await self._resources.show(request.ctx, request.params["record_id"])
+        return Response(200, {self._singular: self._render(record, request.base)})
+
+    async def _update(self, request: Request) -> Response:
+        document = (await request.json())[self._singular]
+        record = await self._resources.update(request.ctx, request.params["record_id"], document)
+        return Response(200, {self._singular: self._render(record, request.base)})
+
+    async def _delete(self, request: Request) -> Response:
+        await self._resources.delete(request.ctx, request.params["record_id"])
+        return Response(204)
+
+
+def asked(request: Request, filters: Iterable[str]) -> Ask:
+    """The list that a query string asks for; parameters that are no filter are ignored, as upstream does."""
+    where = []
+    for name in filters:
+        if (values := request.query.all(name)) and name == "enabled":
+            where.append(Where(name, (values[-1].lower() not in _FALSE,)))
+        elif values:
+            where.append(Where(name, tuple(values)))
+    return Ask(where=tuple(where), limit=_limit(request), marker=request.query.first("marker") or None)
+
+
+def _limit(request: Request) -> int | None:
+    text = request.query.first("limit")
+    if text is None:
+        return None
+    if not text.isascii() or not text.isdigit() or int(text[:9]) < 1:
+        raise BadRequest(
+            f"Invalid input for field 'limit': {text[:40]!r} is not a whole number above 0.", field="limit"
+        )
+    return min(int(text[:9]), _MOST)
+
+
+def page(request: Request, path: str, key: str, shown: list[Any], limit: int | None = None) -> dict[str, Any]:
+    """The body of a list. A page that is full says where the next one is."""
+    following = None
+    if limit is not None and len(shown) == limit:
+        query = [*request.query.without("marker"), ("marker", shown[-1]["id"])]
+        following = request.link(path, query)
+    links = {"self": request.link(path, request.query.items), "previous": None, "next": following}
+    return {key: shown, "links": links}

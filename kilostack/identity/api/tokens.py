@@ -1,0 +1,152 @@
+"""`/auth`: tokens, and what their bearer may turn them into."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from kilostack.core.errors import BadRequest, Forbidden
+from kilostack.core.token import Claims
+from kilostack.http.messages import Request, Response
+from kilostack.http.routes import Route
+from kilostack.identity.api import render
+from kilostack.identity.api.collections import page
+from kilostack.identity.app.catalog import Catalogs
+from kilostack.identity.app.directory import projects_with_roles
+from kilostack.identity.app.resources import Ground
+from kilostack.identity.app.sign_in import Shown, SignIn
+from kilostack.identity.app.tokens import DomainName, Named, Scope, Tokens, expecting
+from kilostack.identity.model.directory import Domain, Project
+from kilostack.identity.store import directory as store
+from kilostack.store.database import Tx
+
+_TRUE = frozenset({"1", "true", "yes", "on", "t", "y"})
+
+
+class _System(msgspec.Struct, frozen=True):
+    all: bool = False
+
+
+class _Asked(msgspec.Struct, frozen=True):
+    """The `scope` of a request; more than one of these is refused."""
+
+    project: Named | None = None
+    domain: DomainName | None = None
+    system: _System | None = None
+    unscoped: dict[str, Any] | None = None
+
+
+class _Auth(msgspec.Struct, frozen=True):
+    identity: Shown
+    scope: _Asked | str | None = None
+
+
+class _Body(msgspec.Struct, frozen=True):
+    auth: _Auth
+
+
+class TokensApi:
+    """Needs what makes tokens, and what the catalog is made of. `public_url` fixes the root of catalogs."""
+
+    def __init__(
+        self, ground: Ground, sign_in: SignIn, tokens: Tokens, catalogs: Catalogs, public_url: str | None
+    ) -> None:
+        self._ground, self._sign_in, self._tokens = ground, sign_in, tokens
+        self._catalogs, self._public_url = catalogs, public_url
+
+    def routes(self) -> tuple[Route, ...]:
+        return (
+            Route(method="POST", path="/auth/tokens", handler=self._issue, public=True),
+            Route(method="GET", path="/auth/tokens", handler=self._show),
+            Route(method="HEAD", path="/auth/tokens", handler=self._check),
+            Route(method="DELETE", path="/auth/tokens", handler=self._revoke),
+            Route(method="GET", path="/auth/catalog", handler=self._catalog),
+            Route(method="GET", path="/auth/projects", handler=self._projects),
+            Route(method="GET", path="/auth/domains", handler=self._domains),
+            Route(method="GET", path="/auth/system", handler=self._system),
+        )
+
+    async def _issue(self, request: Request) -> Response:
+        try:
+            auth = msgspec.convert(await request.json(), _Body).auth
+        except msgspec.ValidationError as error:
+            raise BadRequest(f"Invalid input for the request body: {error}") from None
+        scope = _scope(auth.scope)
+        proof = await self._sign_in.prove(auth.identity, request.address)
+        issued = await self._tokens.issue(proof, scope)
+        return Response(201, await self._body(request, issued.claims), headers=_headers(issued.text))
+
+    async def _show(self, request: Request) -> Response:
+        late = (request.query.first("allow_expired") or "").lower() in _TRUE
+        token = request.headers.get("x-subject-token")
+        claims = await self._tokens.look(request.ctx, "validate_token", token, late=late)
+        return Response(200, await self._body(request, claims), headers=_headers(token or ""))
+
+    async def _check(self, request: Request) -> Response:
+        token = request.headers.get("x-subject-token")
+        await self._tokens.look(request.ctx, "check_token", token)
+        return Response(200, headers=_headers(token or ""))
+
+    async def _revoke(self, request: Request) -> Response:
+        await self._tokens.revoke(request.ctx, request.headers.get("x-subject-token"))
+        return Response(204)
+
+    async def _body(self, request: Request, claims: Claims) -> dict[str, Any]:
+        shown = render.token(claims)
+        if claims.is_scoped and "nocatalog" not in request.query.names():
+            shown["catalog"] = await self._catalog_of(request, claims.project_id)
+        return {"token": shown}
+
+    async def _catalog_of(self, request: Request, project_id: str) -> msgspec.Raw:
+        root = self._public_url or request.root
+        return await self._ground.db.read(lambda tx: self._catalogs.get(tx, root, project_id))
+
+    async def _catalog(self, request: Request) -> Response:
+        if not request.ctx.project_id:
+            raise Forbidden("A project-scoped token is required to produce a service catalog.")
+        catalog = await self._catalog_of(request, request.ctx.project_id)
+        return Response(200, {"catalog": catalog, "links": {"self": request.link("/auth/catalog")}})
+
+    async def _projects(self, request: Request) -> Response:
+        async def unit(tx: Tx) -> list[Project]:
+            return [found for found in await projects_with_roles(tx, request.ctx.user_id) if found.enabled]
+
+        shown = [render.project(found, request.base) for found in await self._ground.db.read(unit)]
+        return Response(200, page(request, "/auth/projects", "projects", shown))
+
+    async def _domains(self, request: Request) -> Response:
+        async def unit(tx: Tx) -> list[Domain]:
+            assigned = await store.ASSIGNMENTS.where(tx, user_id=request.ctx.user_id, scope_kind="domain")
+            found = await store.DOMAINS.within(tx, "id", sorted({one.scope_id for one in assigned}))
+            return sorted((one for one in found if one.enabled), key=lambda domain: domain.name)
+
+        shown = [render.domain(found, request.base) for found in await self._ground.db.read(unit)]
+        return Response(200, page(request, "/auth/domains", "domains", shown))
+
+    async def _system(self, request: Request) -> Response:
+        assigned = await self._ground.db.read(
+            lambda tx: store.ASSIGNMENTS.where(tx, user_id=request.ctx.user_id, scope_kind="system")
+        )
+        return Response(200, page(request, "/auth/system", "system", [{"all": True}] if assigned else []))
+
+
+def _headers(token: str) -> dict[str, str]:
+    return {"X-Subject-Token": token, "Vary": "X-Auth-Token"}
+
+
+def _scope(asked: _Asked | str | None) -> Scope | None:
+    if asked is None:
+        return None
+    if isinstance(asked, str):
+        if asked != "unscoped":
+            raise expecting("project, domain, system or unscoped", "scope")
+        return Scope()
+    parts = [part for part in (asked.project, asked.domain, asked.system, asked.unscoped) if part is not None]
+    if len(parts) != 1:
+        raise expecting("exactly one of project, domain, system and unscoped", "scope")
+    if asked.system is not None and not asked.system.all:
+        raise expecting("all", "system")
+    if asked.project is not None and asked.project.id is None and asked.project.name is None:
+        raise expecting("id or name", "project")
+    return Scope(project=asked.project, domain=asked.domain, system=asked.system is not None)

@@ -1,0 +1,286 @@
+"""Making, reading and revoking tokens: from a proof of who somebody is to what they may act on."""
+
+from __future__ import annotations
+
+import base64
+
+import msgspec
+
+from kilostack.core.context import Context
+from kilostack.core.errors import BadRequest, Forbidden, NotFound, Unauthenticated
+from kilostack.core.token import BadToken, Claims, audit_subject
+from kilostack.core.vault import Entropy, Vault
+from kilostack.identity.app.policies import forbidden
+from kilostack.identity.app.resources import Ground
+from kilostack.identity.app.signing import Signing
+from kilostack.identity.model.credentials import ApplicationCredential
+from kilostack.identity.model.directory import Domain, User
+from kilostack.identity.model.roles import SYSTEM, Assignment, Role, ScopeKind, closure
+from kilostack.identity.store import directory as store
+from kilostack.identity.store import tokens as store_tokens
+from kilostack.store.database import Tx
+
+CREDENTIAL_PURPOSE = "application credential"
+_REJECTED = "The request you have made requires authentication."
+#: how long after its end a token may still be looked at by a service that finishes work for its bearer
+_ALLOWED_LATE = 2 * 24 * 3600 * 1_000_000
+
+_replace = msgspec.structs.replace
+
+
+class DomainName(msgspec.Struct, frozen=True):
+    """A domain as requests name it: by id or by name."""
+
+    id: str | None = None
+    name: str | None = None
+
+
+class Named(msgspec.Struct, frozen=True):
+    """A user or project as requests name it: by id, or by name within a domain."""
+
+    id: str | None = None
+    name: str | None = None
+    domain: DomainName | None = None
+
+
+class Scope(msgspec.Struct, frozen=True):
+    """What a token is to be for; all None is nothing at all."""
+
+    project: Named | None = None
+    domain: DomainName | None = None
+    system: bool = False
+
+
+class Proof(msgspec.Struct, frozen=True, kw_only=True):
+    """Who somebody has shown to be, and how."""
+
+    methods: tuple[str, ...]
+    user_id: str
+    #: the hash that their password matched; it must still be the user's
+    password_hash: str | None = None
+    #: the token that this one is made from
+    parent: Claims | None = None
+    #: the credential that was shown, and its secret
+    credential_id: str = ""
+    credential_secret: str = ""
+
+
+class Issued(msgspec.Struct, frozen=True):
+    text: str
+    claims: Claims
+
+
+class Tokens:
+    """The life of tokens. Facts and the feed's number are read together, so no revocation falls between them."""
+
+    def __init__(self, ground: Ground, signing: Signing, vault: Vault, entropy: Entropy) -> None:
+        self._ground, self._signing, self._vault, self._entropy = ground, signing, vault, entropy
+
+    async def issue(self, proof: Proof, scope: Scope | None) -> Issued:
+        """A token for `scope`; None asks for the user's default project, if they have one and may use it.
+
+        Raises `Unauthenticated`, whatever it was that did not fit.
+        """
+        now = self._ground.world.now()
+        audit_id = base64.urlsafe_b64encode(self._entropy(16)).decode().rstrip("=")
+        parent = proof.parent
+        base = Claims(
+            number=0,
+            issued_at=now,
+            expires_at=now + self._ground.token_life if parent is None else parent.expires_at,
+            audit_ids=(audit_id,) if parent is None else (audit_id, parent.audit_ids[-1]),
+            methods=proof.methods,
+            user_id=proof.user_id,
+            user_name="",
+            user_domain_id="",
+            user_domain_name="",
+        )
+        claims = await self._ground.db.read(lambda tx: self._claims(tx, base, proof, scope))
+        return Issued(self._signing.sign(claims), claims)
+
+    async def _claims(self, tx: Tx, base: Claims, proof: Proof, scope: Scope | None) -> Claims:
+        number = await store_tokens.number(tx)
+        user = await store.USERS.find(tx, id=proof.user_id)
+        domain = None if user is None else await store.DOMAINS.find(tx, id=user.domain_id)
+        if user is None or domain is None or not user.enabled or not domain.enabled:
+            raise Unauthenticated(_REJECTED)
+        if proof.password_hash is not None and proof.password_hash != user.password_hash:
+            raise Unauthenticated(_REJECTED)
+        claims = _replace(
+            base, number=number, user_name=user.name, user_domain_id=domain.id, user_domain_name=domain.name
+        )
+        if proof.credential_id:
+            return await self._of_credential(tx, claims, proof, scope)
+        if proof.parent is not None:
+            if await store_tokens.is_void(tx, proof.parent.subjects(), proof.parent.number):
+                raise Unauthenticated(_REJECTED)
+            if proof.parent.credential_id:
+                return await self._from_credential_token(tx, claims, proof.parent, scope)
+        return await _scoped(tx, claims, user, scope)
+
+    async def _of_credential(self, tx: Tx, claims: Claims, proof: Proof, scope: Scope | None) -> Claims:
+        credential = await store.CREDENTIALS.find(tx, id=proof.credential_id)
+        if scope is not None or credential is None or credential.user_id != claims.user_id:
+            raise Unauthenticated(_REJECTED)
+        if not self._vault.recognizes(CREDENTIAL_PURPOSE, proof.credential_secret, credential.secret_hash):
+            raise Unauthenticated(_REJECTED)
+        return await _with_credential(tx, claims, credential)
+
+    async def _from_credential_token(self, tx: Tx, claims: Claims, parent: Claims, scope: Scope | None) -> Claims:
+        """A token of a credential stays on the credential's project."""
+        if scope is not None:
+            project = scope.project
+            if project is None or project.id != parent.project_id:
+                raise forbidden("rescope a scoped token")
+        credential = await store.CREDENTIALS.find(tx, id=parent.credential_id)
+        if credential is None:
+            raise Unauthenticated(_REJECTED)
+        return await _with_credential(tx, claims, credential)
+
+    async def caller(self, token: str | None) -> Claims:
+        """The claims of the token with which a request came (it has been verified before)."""
+        try:
+            return await self._signing.read(token or "")
+        except BadToken:
+            raise Unauthenticated(_REJECTED) from None
+
+    async def parent(self, token: str) -> Claims:
+        """A token from which another one is to be made. Raises `Unauthenticated`."""
+        claims = await self.caller(token)
+        if claims.expires_at <= self._ground.world.now():
+            raise Unauthenticated(_REJECTED)
+        return claims
+
+    async def look(self, ctx: Context, action: str, token: str | None, *, late: bool = False) -> Claims:
+        """What a token says, for whoever may `action` it. Raises `NotFound` for one that does not hold (any more)."""
+        claims = None if not token else await self._held(token, late=late)
+        target = {} if claims is None else {"token": {"user_id": claims.user_id}}
+        if claims is None:
+            # to learn that a token is void is nobody's harm; who asks about no token at all is told so
+            raise NotFound("Failed to validate token" if token else "No token in the request")
+        self._ground.access.check(ctx, action, target)
+        return claims
+
+    async def _held(self, token: str, *, late: bool) -> Claims | None:
+        try:
+            claims = await self._signing.read(token)
+        except BadToken:
+            return None
+        if claims.expires_at + (_ALLOWED_LATE if late else 0) <= self._ground.world.now():
+            return None
+        void = await self._ground.db.read(lambda tx: store_tokens.is_void(tx, claims.subjects(), claims.number))
+        return None if void else claims
+
+    async def revoke(self, ctx: Context, token: str | None) -> None:
+        """End one token; others of its chain go on."""
+        claims = await self.look(ctx, "revoke_token", token)
+
+        async def unit(tx: Tx) -> None:
+            await store_tokens.revoke(tx, [audit_subject(claims.audit_ids[0])], claims.expires_at + _ALLOWED_LATE)
+
+        await self._ground.db.write(unit)
+
+
+async def _scoped(tx: Tx, claims: Claims, user: User, scope: Scope | None) -> Claims:
+    if scope is None:
+        if user.default_project_id is None:
+            return claims
+        try:
+            return await _on_project(tx, claims, Named(id=user.default_project_id))
+        except Unauthenticated:
+            return claims
+    if scope.project is not None:
+        return await _on_project(tx, claims, scope.project)
+    if scope.domain is not None:
+        return await _on_domain(tx, claims, scope.domain)
+    if scope.system:
+        return _replace(claims, system=True, roles=await _roles(tx, claims.user_id, "system", SYSTEM))
+    return claims
+
+
+async def _on_project(tx: Tx, claims: Claims, wanted: Named) -> Claims:
+    if wanted.id is not None:
+        project = await store.PROJECTS.find(tx, id=wanted.id)
+    else:
+        domain = await found_domain(tx, wanted.domain, "project")
+        project = None if domain is None else await store.named_project(tx, wanted.name or "", domain.id)
+    domain = None if project is None else await store.DOMAINS.find(tx, id=project.domain_id)
+    if project is None or domain is None or not project.enabled or not domain.enabled:
+        raise Unauthenticated(_REJECTED)
+    return _replace(
+        claims,
+        project_id=project.id,
+        project_name=project.name,
+        project_domain_id=domain.id,
+        project_domain_name=domain.name,
+        roles=await _roles(tx, claims.user_id, "project", project.id),
+    )
+
+
+async def _on_domain(tx: Tx, claims: Claims, wanted: DomainName) -> Claims:
+    domain = await found_domain(tx, wanted, "scope")
+    if domain is None or not domain.enabled:
+        raise Unauthenticated(_REJECTED)
+    roles = await _roles(tx, claims.user_id, "domain", domain.id)
+    return _replace(claims, domain_id=domain.id, domain_name=domain.name, roles=roles)
+
+
+async def _with_credential(tx: Tx, claims: Claims, credential: ApplicationCredential) -> Claims:
+    if credential.expires_at is not None:
+        if credential.expires_at <= claims.issued_at:
+            raise Unauthenticated(_REJECTED)
+        claims = _replace(claims, expires_at=min(claims.expires_at, credential.expires_at))
+    scoped = await _on_project(tx, claims, Named(id=credential.project_id))
+    given = closure(credential.role_ids, await store.implied(tx))
+    roles = tuple((role_id, name) for role_id, name in scoped.roles if role_id in given)
+    if not roles:
+        raise Unauthenticated(_REJECTED)
+    return _replace(
+        scoped,
+        roles=roles,
+        credential_id=credential.id,
+        credential_name=credential.name,
+        unrestricted=credential.unrestricted,
+    )
+
+
+async def _roles(tx: Tx, user_id: str, kind: ScopeKind, scope_id: str) -> tuple[tuple[str, str], ...]:
+    """All roles of a user on a scope, implied ones included. Raises `Unauthenticated` for none."""
+    assigned = await store.ASSIGNMENTS.where(tx, user_id=user_id, scope_kind=kind, scope_id=scope_id)
+    if not assigned:
+        raise Unauthenticated(_REJECTED)
+    roles = await effective_roles(tx, assigned)
+    return tuple((role.id, role.name) for role in roles)
+
+
+async def effective_roles(tx: Tx, assigned: list[Assignment]) -> list[Role]:
+    """The roles that assignments give, implied ones included, by name."""
+    wanted = closure((one.role_id for one in assigned), await store.implied(tx))
+    return sorted(await store.ROLES.within(tx, "id", sorted(wanted)), key=lambda role: role.name)
+
+
+async def found_domain(tx: Tx, wanted: DomainName | None, where: str) -> Domain | None:
+    """The domain that a request names. Raises `BadRequest` when it names none."""
+    if wanted is None or (wanted.id is None and wanted.name is None):
+        raise expecting("domain", where)
+    if wanted.id is not None:
+        return await store.DOMAINS.find(tx, id=wanted.id)
+    return await store.named_domain(tx, wanted.name or "")
+
+
+def expecting(attribute: str, where: str) -> BadRequest:
+    """The 400 of something that is missing."""
+    return BadRequest(
+        f"Expecting to find {attribute} in {where}. The server could not comply with the request since it is either "
+        "malformed or otherwise incorrect. The client is assumed to be in error.",
+        field=attribute,
+    )
+
+
+def check_may_manage_credentials(claims: Claims) -> None:
+    """Raise `Forbidden` for a token of a credential that may not make others."""
+    if claims.credential_id and not claims.unrestricted:
+        raise Forbidden(
+            "You are not authorized to perform the requested action: Using method 'application_credential' is not "
+            "allowed for managing additional application credentials.."
+        )
