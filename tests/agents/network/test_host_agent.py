@@ -15,7 +15,7 @@ import pytest
 from kilostack.wire.compute import Guest
 from kilostack.wire.network import Fabric
 from tests.agents.network.test_metadata_tree import guest as make_guest
-from tests.drivers.net.lab import OUTSIDE_ADDRESS, Lab, eventually, footprint, pings, sh, works
+from tests.drivers.net.lab import OUTSIDE_ADDRESS, Lab, Pinging, eventually, footprint, pings, sh, works
 from tests.drivers.net.site import GROUP, NET, PUBLIC, ROUTER
 
 pytestmark = pytest.mark.root
@@ -83,7 +83,7 @@ def test_metadata_is_found_by_address(lab: Lab) -> None:
         lab.configure(name, number)
     with agent(lab, [make_guest(10), make_guest(11)]):
         for number, name in inside.items():
-            eventually(lambda name=name: works(name, f"{CURL}/openstack"))  # type: ignore[misc]
+            eventually(lambda name=name: works(name, f"{CURL}/openstack"))
             found = json.loads(sh(name, f"{CURL}/openstack/latest/meta_data.json"))
             assert found["uuid"] == make_guest(number).id
             assert sh(name, f"{CURL}/latest/meta-data/local-ipv4") == lab.site.address(number)
@@ -101,14 +101,9 @@ def test_an_agent_that_is_killed_and_started_disturbs_nobody(lab: Lab) -> None:
     with agent(lab, [make_guest(10)]):
         assert pings(name, OUTSIDE_ADDRESS)
         before = footprint()
-        running = subprocess.Popen(
-            ["ip", "netns", "exec", name, "ping", "-n", "-i", "0.02", "-c", "200", "-W", "1", OUTSIDE_ADDRESS],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        pinging = Pinging(name, OUTSIDE_ADDRESS, 200)
     for _ in range(2):
         with agent(lab, [make_guest(10)]):
             eventually(lambda: works(name, f"{CURL}/openstack"))
-    out, _ = running.communicate(timeout=30)
-    assert "200 packets transmitted, 200 received" in out, out
+    pinging.check_none_lost()
     assert footprint() == before

@@ -132,8 +132,8 @@ async def test_down_leaves_nothing(agent: Agent, host: SimulatedHostNetwork) -> 
 async def test_a_change_of_the_network_does_not_make_its_ports_flap(agent: Agent) -> None:
     agent.part.changed(OBJECTS, True)
     await agent.part.wait_ready([PORT])
-    SITE_MORE = type(SITE)(homes={**SITE.homes, 12: "there"})
-    agent.part.changed({**OBJECTS, f"network/{NET}": SITE_MORE.network("here")}, True)
+    more = type(SITE)(homes={**SITE.homes, 12: "there"})
+    agent.part.changed({**OBJECTS, f"network/{NET}": more.network("here")}, True)
     await agent.until(lambda: not agent.part._wake.is_set())
     await agent.world.sleep(0.1)
     assert agent.told.count(UP) == 1

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 from kilostack.core.world import RealWorld
-from kilostack.drivers.net import command, fabric
+from kilostack.drivers.net import command, dnsmasq, fabric
 from kilostack.drivers.net.linux import HostNetwork, LinuxNetworks
 from kilostack.drivers.net.port import FilterInput
 from kilostack.wire.network import Port, tap_name
@@ -245,3 +248,46 @@ def connects(namespace: str, address: str, port: int) -> str | None:
         ["ip", "netns", "exec", namespace, "python3", "-c", code], capture_output=True, text=True, timeout=20
     )
     return done.stdout.strip() if done.returncode == 0 else None
+
+
+class Pinging:
+    """A ping that goes on beside the test."""
+
+    def __init__(self, namespace: str, address: str, count: int) -> None:
+        self._count = count
+        self._running = subprocess.Popen(
+            ["ip", "netns", "exec", namespace, "ping", "-n", "-i", "0.02", "-c", str(count), "-W", "1", address],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def check_none_lost(self) -> None:
+        out, _ = self._running.communicate(timeout=60)
+        assert f"{self._count} packets transmitted, {self._count} received" in out, out
+
+
+@contextlib.contextmanager
+def name_server() -> Iterator[None]:
+    """The name server that this machine's /etc/resolv.conf names, standing in the lab; it knows world.test."""
+    text = Path("/etc/resolv.conf").read_text(encoding="utf-8")
+    address = re.findall(r"^nameserver\s+(\S+)", text, re.MULTILINE)[0]
+    where = MACHINE if address.startswith("127.") else OUTSIDE
+    works(where, f"ip addr add {address}/32 dev lo")
+    options = ("--conf-file=/dev/null", "--keep-in-foreground", "--no-resolv", "--no-hosts", "--user=root")
+    running = subprocess.Popen(
+        ["ip", "netns", "exec", where, "dnsmasq", *options, f"--listen-address={address}", "--bind-interfaces",
+         "--pid-file=", "--address=/world.test/198.51.100.7"],
+    )  # fmt: skip
+    try:
+        yield
+    finally:
+        running.kill()
+        running.wait()
+
+
+def end_dnsmasq(directory: Path) -> None:
+    """As a crash would."""
+    found = dnsmasq.running(directory)
+    assert found is not None
+    os.kill(found[0], signal.SIGKILL)
+    eventually(lambda: dnsmasq.running(directory) is None)

@@ -90,7 +90,7 @@ class Site:
             "device_id": identifier(6, number),
             "security_groups": (GROUP,),
         }
-        return Port(**{**values, **more})  # type: ignore[arg-type]
+        return Port(**{**values, **more})
 
     def _entry(self, number: int, host: str) -> Entry:
         return Entry(

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import json
-import re
-import subprocess
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from kilostack.drivers.net import command
+from kilostack.drivers.net import command, dnsmasq, names
 from kilostack.wire.network import tap_name
 from tests.drivers.net import lab as laboratory
 from tests.drivers.net.lab import (
     OUTSIDE,
     OUTSIDE_ADDRESS,
     Lab,
+    Pinging,
     connects,
+    end_dnsmasq,
     eventually,
     footprint,
+    name_server,
     pings,
     process,
     serving,
     sh,
     works,
 )
-from tests.drivers.net.site import GROUP, PING, allow
+from tests.drivers.net.site import GROUP, NET, PING, allow
 
 pytestmark = pytest.mark.root
 
@@ -229,7 +229,7 @@ async def test_a_port_without_security_is_open(lab: Lab, host: str) -> None:
     first, second = lab.boot(host, 10), lab.boot(host, 11)
     lab.site.rules = ()
     original = lab.site.port
-    lab.site.port = lambda number, **more: original(  # type: ignore[method-assign]
+    lab.site.port = lambda number, **more: original(
         number, **({"port_security": False, "security_groups": ()} if number == 11 else {}), **more
     )
     await lab.converge()
@@ -289,28 +289,16 @@ async def test_names_of_the_network_and_of_the_world(lab: Lab, host: str) -> Non
     lab.site.with_router = False  # nothing but DHCP: names resolve in a network without any way out
     await lab.converge()
     lab.configure(guest, 10)
-    resolver = re.findall(r"^nameserver\s+(\S+)", Path("/etc/resolv.conf").read_text(), re.MULTILINE)[0]
-    where = laboratory.MACHINE if resolver.startswith("127.") else OUTSIDE
-    sh(where, f"ip addr add {resolver}/32 dev lo || true")
-    upstream = subprocess.Popen(
-        ["ip", "netns", "exec", where, "dnsmasq", "--conf-file=/dev/null", "--keep-in-foreground", "--no-resolv",
-         "--no-hosts", "--user=root", f"--listen-address={resolver}", "--bind-interfaces", "--pid-file=",
-         "--address=/world.test/198.51.100.7"],
-    )  # fmt: skip
-    try:
+    with name_server():
         server = lab.site.address(2)
-        ask = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); from ask import ask; "
+        code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); from ask import ask; "
         for name, answer in (
             ("vm-11.example.org", lab.site.address(11)),
             ("vm-10", lab.site.address(10)),
             ("world.test", "198.51.100.7"),
         ):
-            eventually(lambda name=name, answer=answer: works(  # type: ignore[misc]
-                guest, f'python3 -c "{ask}assert ask(\'{server}\', \'{name}\') == \'{answer}\'"'
-            ))  # fmt: skip
-    finally:
-        upstream.kill()
-        upstream.wait()
+            asked = f"{code}assert ask('{server}', '{name}') == '{answer}'"
+            eventually(lambda asked=asked: works(guest, f'python3 -c "{asked}"'))
 
 
 async def test_a_new_driver_takes_over_without_a_lost_frame(lab: Lab, host: str) -> None:
@@ -319,16 +307,11 @@ async def test_a_new_driver_takes_over_without_a_lost_frame(lab: Lab, host: str)
     lab.configure(guest, 10)
     assert pings(guest, OUTSIDE_ADDRESS)
     before = footprint()
-    running = subprocess.Popen(
-        ["ip", "netns", "exec", guest, "ping", "-n", "-i", "0.02", "-c", "150", "-W", "1", OUTSIDE_ADDRESS],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    pinging = Pinging(guest, OUTSIDE_ADDRESS, 150)
     for _ in range(3):
         lab.drivers = {name: lab.driver(name) for name in lab.hosts}
         await lab.converge()
-    out, _ = running.communicate(timeout=30)
-    assert "150 packets transmitted, 150 received" in out, out
+    pinging.check_none_lost()
     assert footprint() == before
 
 
@@ -340,7 +323,7 @@ async def test_what_was_broken_is_mended(lab: Lab, host: str) -> None:
     bridge = sh(space, "ls /sys/class/net").split()
     assert any(name.startswith("brq") for name in bridge)
     sh(space, "nft flush ruleset")
-    subprocess.run(["pkill", "-f", f"pid-file=/run/kilostack-net/{lab.plan.hosts[0].prefix}/dhcp"], check=True)
+    end_dnsmasq(dnsmasq.RUN_DIR / lab.plan.hosts[0].prefix / f"dhcp-{names.short(NET)}")
     sh(space, f"ip link set {tap_name(lab.site.port(10).id)} nomaster")
     router = next(name for name in command.namespaces() if name.startswith(lab.plan.hosts[0].prefix + "-router"))
     sh(router, "nft flush ruleset; ip route del default")
