@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -11,7 +11,7 @@ from kilostack.compute.model.server import Server
 from kilostack.compute.ports.consoles import Consoles
 from kilostack.compute.store.tables import SERVERS
 from kilostack.core.context import Context
-from kilostack.core.errors import NotFound, StaleGeneration
+from kilostack.core.errors import Conflict, NotFound, StaleGeneration
 from kilostack.core.policy import Policy
 from kilostack.core.world import World
 from kilostack.store.database import Database, Tx, Unit
@@ -66,6 +66,12 @@ async def visible(tx: Tx, parts: Parts, ctx: Context, server_id: str, rule: str)
     return server
 
 
+def check_unlocked(parts: Parts, ctx: Context, server: Server) -> None:
+    """Raise `Conflict` if the server is locked, unless the caller is an administrator."""
+    if server.locked and not is_admin(parts, ctx):
+        raise Conflict(f"Instance {server.id} is locked")
+
+
 async def changing(parts: Parts, unit: Unit[T]) -> T:
     """Write a unit that reads what it changes, again when somebody wrote the same row in between."""
     for _ in range(_TRIES - 1):
@@ -74,6 +80,3 @@ async def changing(parts: Parts, unit: Unit[T]) -> T:
         except StaleGeneration:
             continue
     return await parts.db.write(unit)
-
-
-Edit = Callable[[Tx, Server], Awaitable[T]]

@@ -1,0 +1,62 @@
+"""The public route table of compute: every operation, with its window of microversions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from kilostack.compute.api.server_actions import ServerActionsApi
+from kilostack.compute.api.server_items import ServerItemsApi
+from kilostack.compute.api.server_views import ServerViews
+from kilostack.compute.api.servers import ServersApi
+from kilostack.compute.app.parts import Parts
+from kilostack.core.errors import BadRequest
+from kilostack.http import discovery
+from kilostack.http.dialects import NOVA
+from kilostack.http.fragments import Fragments
+from kilostack.http.messages import Request, Response
+from kilostack.http.microversions import Microversions
+from kilostack.http.routes import Api, Handler, Route
+
+VERSIONS = Microversions("compute", (2, 1), (2, 96), "x-openstack-nova-api-version")
+PREFIX = "/compute/v2.1"
+
+
+def api(parts: Parts) -> tuple[Api, ...]:
+    """The APIs that compute serves: version documents, the OpenStack API."""
+    views = ServerViews(Fragments(parts.world.new_id()))
+    routes: list[Route] = [
+        *ServersApi(parts, views).routes(),
+        *ServerActionsApi(parts).routes(),
+        *ServerItemsApi(parts).routes(),
+    ]
+    compute = Api(
+        name="compute",
+        prefix=PREFIX,
+        dialect=NOVA,
+        microversions=VERSIONS,
+        request_id_header="x-compute-request-id",
+        routes=(*discovery.compute_version(VERSIONS), *routes, *_with_project(routes)),
+    )
+    return discovery.compute_root(VERSIONS), compute
+
+
+def _with_project(routes: Iterable[Route]) -> Iterable[Route]:
+    """The same operations below a project's id, as old catalogs have them."""
+    for route in routes:
+        path = "/{url_project:uuid}" + route.path
+        yield msgspec.structs.replace(route, path=path, handler=_of_project(route.handler))
+
+
+def _of_project(handler: Handler) -> Handler:
+    async def handle(request: Request) -> Response:
+        named = str(request.params.pop("url_project")).replace("-", "")
+        if request.ctx.project_id and named != request.ctx.project_id.replace("-", ""):
+            raise BadRequest(
+                f"Malformed request URL: URL's project_id '{named}' doesn't match Context's project_id "
+                f"'{request.ctx.project_id}'"
+            )
+        return await handler(request)
+
+    return handle
