@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -18,7 +18,6 @@ from kilostack.core.world import World
 from kilostack.http.app import make_app
 from kilostack.http.authentication import Authenticator
 from kilostack.http.routes import Api
-from kilostack.store.sqlite import SqliteDatabase
 
 ROOT = "http://cloud.test"
 PROJECT, OTHER_PROJECT, ADMIN_PROJECT = "a" * 31 + "1", "a" * 31 + "2", "a" * 31 + "0"
@@ -149,13 +148,6 @@ def _chunks(
 def client(apis: Sequence[Api], world: World, authenticator: Authenticator | None = None) -> Client:
     """A client of an application that serves `apis`, to the personas unless another authenticator is given."""
     return Client(make_app(apis, authenticator or Personas(), world))
-
-
-def sqlite(path: Path, meta: Any, world: World, hint: Callable[[str], None] = lambda topic: None) -> SqliteDatabase:
-    """A fresh database of a service in the directory `path`."""
-    database = SqliteDatabase(path / "service.db", world, hint)
-    database.prepare("test", 1, meta)
-    return database
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
