@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -38,7 +39,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
         return self.world.now() + self.token_life
 
 
-class Resources(Generic[R]):
+class Resources(ABC, Generic[R]):
     """One kind of record. Subclasses say what a document means and what hangs on a record."""
 
     singular: ClassVar[str]
@@ -55,13 +56,13 @@ class Resources(Generic[R]):
         """The document with everything done that takes long; called once, outside the unit of work."""
         return document
 
+    @abstractmethod
     def made(self, ctx: Context, document: dict[str, Any]) -> R:
         """The new record that a checked document asks for."""
-        raise NotImplementedError
 
+    @abstractmethod
     def changed(self, record: R, document: dict[str, Any]) -> R:
         """The record as a checked document wants it."""
-        raise NotImplementedError
 
     async def check(self, tx: Tx, record: R) -> None:
         """Raise unless what `record` refers to is there."""
