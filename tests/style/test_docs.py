@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,13 @@ def test_readme_lists_every_command() -> None:
 
 def test_readme_names_the_port() -> None:
     assert f"port {DEFAULT_PORT}" in README
+
+
+def test_the_blocks_to_paste_are_shell() -> None:
+    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    assert blocks
+    for block in blocks:
+        subprocess.run(["bash", "-n", "-c", block], check=True)
 
 
 @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "SPEC.md"])
