@@ -25,7 +25,9 @@ class KnownHosts:
             names = [key.removeprefix(_PREFIX) for key in changes.keys if key.startswith(_PREFIX)]
             found = await HOSTS.within(tx, "name", names)
             gone = set(names) - {host.name for host in found}
-            return HostsSeen(last=changes.last, hosts=tuple(map(_state, found)), removed=tuple(sorted(gone)))
+            more = changes.last < head
+            hosts = tuple(map(_state, found))
+            return HostsSeen(last=changes.last, hosts=hosts, removed=tuple(sorted(gone)), more=more)
 
         return await self._db.read(unit)
 

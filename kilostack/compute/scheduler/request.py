@@ -39,6 +39,8 @@ class HostsSeen(msgspec.Struct, frozen=True, kw_only=True):
     removed: tuple[str, ...] = ()
     #: these are all hosts, not only the changed ones
     whole: bool = False
+    #: there is more to be had after `last`
+    more: bool = False
 
 
 class Hosts(Protocol):

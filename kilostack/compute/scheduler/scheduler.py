@@ -91,10 +91,13 @@ class Scheduler:
         assert self._columns is not None
         by = Actor(ctx=actor.ctx)
         async with self._turn:
-            hosts = await self._hosts.changed(self._hosts_seen)
-            self._columns.set_hosts(hosts.hosts, whole=hosts.whole)
-            self._columns.remove_hosts(hosts.removed)
-            self._hosts_seen = hosts.last
+            while True:
+                hosts = await self._hosts.changed(self._hosts_seen)
+                self._columns.set_hosts(hosts.hosts, whole=hosts.whole)
+                self._columns.remove_hosts(hosts.removed)
+                self._hosts_seen = hosts.last
+                if not hosts.more:
+                    break
             while True:
                 seen = await self._calls.call(PROVIDERS, ChangesAsked(self._providers_seen), by)
                 self._columns.set_providers(seen.providers, whole=seen.whole)

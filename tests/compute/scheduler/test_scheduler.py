@@ -7,13 +7,11 @@ from typing import Any
 
 import pytest
 
-from kilostack.compute.scheduler.capacity import inventories
 from kilostack.compute.scheduler.request import HostsSeen, HostState, Request
 from kilostack.compute.scheduler.scheduler import Scheduler
 from kilostack.core.errors import Refused, Unavailable
 from kilostack.placement.store.tables import META, SCHEMA_NUMBER
 from kilostack.wire.calls import Actor, Op
-from kilostack.wire.compute import HostFacts
 from kilostack.wire.placement_calls import CLAIM, Inventory, Provider
 from tests.placement.conftest import ClockWorld, Placement, actor, placement_on
 
@@ -149,11 +147,3 @@ async def test_what_others_release_is_seen_at_once(placement: Placement) -> None
     await scheduler.place(request("a"), actor("saga-a"), 1)
     await placement.release("a")
     assert (await scheduler.place(request("b"), actor("saga-b"), 1)).host == "h1"
-
-
-def test_a_host_offers_what_it_has_less_what_it_keeps() -> None:
-    facts = HostFacts(hostname="h", vcpus=2, memory_mib=2048, disk_gib=10, accelerator="tcg")
-    free = {name: inventory.free for name, inventory in inventories(facts).items()}
-    assert free == {"VCPU": 32, "MEMORY_MB": 2304, "DISK_GB": 10}
-    tiny = HostFacts(hostname="h", vcpus=1, memory_mib=100, disk_gib=1, accelerator="tcg")
-    assert inventories(tiny)["MEMORY_MB"].free == 0
