@@ -45,8 +45,8 @@ def run(args: argparse.Namespace, program: Program) -> int:
             print(f"Cloud {settings.name} is up already; nothing was changed.")
             return 0
         _start(settings, before, owner, program)
+        _write_client_files(settings, directory)  # while the control plane starts
         _wait(settings)
-        _write_client_files(settings, directory)
     _tell(settings, directory)
     return 0
 

@@ -12,7 +12,7 @@ import kilostack
 from kilostack.cli.checks import TOOLS
 from kilostack.cli.main import COMMANDS
 from kilostack.core.settings import DEFAULT_PORT
-from tests.style.tree import ROOT, files
+from tests.style.tree import ROOT, texts
 
 README = (ROOT / "README.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -45,10 +45,10 @@ def test_make_targets_that_are_named_are_there(document: str) -> None:
     assert targets <= set(re.findall(r"^(\w[\w-]*):", MAKEFILE, re.MULTILINE))
 
 
-@pytest.mark.parametrize("document", [path for path in files() if path.suffix == ".md"], ids=lambda path: path.name)
-def test_links_between_documents_lead_somewhere(document: Path) -> None:
-    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text()):
-        assert (document.parent / target).exists(), target
+@pytest.mark.parametrize("document", [name for name in texts() if name.endswith(".md")])
+def test_links_between_documents_lead_somewhere(document: str) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", texts()[document]):
+        assert ((ROOT / document).parent / target).exists(), target
 
 
 def test_the_index_of_decisions_is_whole() -> None:

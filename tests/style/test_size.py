@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from tests.style.tree import ROOT, python_files
+from tests.style.tree import modules, texts
 
 FILE_LINES = 400
 NEVER_LINES = 800
@@ -23,14 +23,14 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def functions() -> Iterator[tuple[str, Function]]:
-    for path in python_files():
-        for node in ast.walk(ast.parse(path.read_text())):
+    for name, tree in modules().items():
+        for node in ast.walk(tree):
             if isinstance(node, Function):
-                yield f"{path.relative_to(ROOT)} {node.name}", node
+                yield f"{name} {node.name}", node
 
 
 def test_files_are_short() -> None:
-    lines = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in python_files()}
+    lines = {name: len(texts()[name].splitlines()) for name in modules()}
     assert {name for name, count in lines.items() if count > FILE_LINES} == LONG_FILES
     assert [name for name, count in lines.items() if count > NEVER_LINES] == []
     assert len(LONG_FILES) * 10 <= len(lines)

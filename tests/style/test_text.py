@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
-from pathlib import Path
+from pathlib import PurePath
 
 import pytest
 
-from tests.style.tree import ROOT, python_files, texts
+from tests.style.tree import modules, texts
 
 #: This file spells out what it looks for.
 SELF = "tests/style/test_text.py"
@@ -30,34 +30,27 @@ def test_no_file_has(what: str) -> None:
     pattern = re.compile(FORBIDDEN[what], re.MULTILINE)
     found = [
         f"{name}:{text.count(chr(10), 0, match.start()) + 1}: {match[0]}"
-        for name, text in texts()
+        for name, text in texts().items()
         if name != SELF
         for match in pattern.finditer(text)
     ]
     assert found == []
 
 
-def trees() -> list[tuple[Path, ast.Module]]:
-    """Every module in which there is something."""
-    return [(path, ast.parse(text)) for path in python_files() if (text := path.read_text())]
-
-
 def test_every_module_says_what_it_is_for() -> None:
-    silent = [path for path, tree in trees() if not ast.get_docstring(tree)]
-    assert silent == []
+    assert [name for name, tree in modules().items() if not ast.get_docstring(tree)] == []
 
 
 def test_the_first_line_of_a_module_is_one_sentence() -> None:
-    for path, tree in trees():
-        first = (ast.get_docstring(tree) or "").split("\n\n")[0]
-        assert first.rstrip().endswith((".", ":", "?")), f"{path}: {first}"
+    firsts = {name: (ast.get_docstring(tree) or "").split("\n\n")[0].rstrip() for name, tree in modules().items()}
+    assert {name: first for name, first in firsts.items() if not first.endswith((".", ":", "?"))} == {}
 
 
 def test_annotations_are_never_evaluated_early() -> None:
     late = "from __future__ import annotations"
     without = [
-        str(path)
-        for path, tree in trees()
+        name
+        for name, tree in modules().items()
         if any(isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) for node in ast.walk(tree))
         and late not in ast.unparse(tree)
     ]
@@ -65,21 +58,23 @@ def test_annotations_are_never_evaluated_early() -> None:
 
 
 def test_modules_are_named_after_what_is_in_them() -> None:
-    named = [path for path in python_files() if {path.stem, path.parent.name} & EMPTY_NAMES]
-    assert named == []
+    assert [name for name in modules() if {PurePath(name).stem, PurePath(name).parent.name} & EMPTY_NAMES] == []
 
 
 def test_files_end_with_one_line_end_and_have_no_blanks_at_line_ends() -> None:
-    for name, text in texts():
-        if name.endswith((".py", ".md", ".toml", ".yaml", ".txt")) and text:
-            assert text.endswith("\n") and not text.endswith("\n\n"), name
-            assert not re.search(r"[ \t]+$", text, re.MULTILINE), name
+    wrong = [
+        name
+        for name, text in texts().items()
+        if name.endswith((".py", ".md", ".toml", ".yaml", ".txt")) and text
+        if not text.endswith("\n") or text.endswith("\n\n") or re.search(r"[ \t]+$", text, re.MULTILINE)
+    ]
+    assert wrong == []
 
 
 def test_every_skip_in_a_test_has_a_reason() -> None:
-    for path in python_files():
-        if "tests" not in path.relative_to(ROOT).parts or str(path.relative_to(ROOT)) == SELF:
+    for name, tree in modules().items():
+        if not name.startswith("tests/"):
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(tree):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("pytest.skip", "pytest.mark.skipif"):
-                assert node.args or node.keywords, f"{path}:{node.lineno}"
+                assert node.args or node.keywords, f"{name}:{node.lineno}"

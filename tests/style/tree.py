@@ -1,8 +1,10 @@
-"""The files that the project keeps."""
+"""The files that the project keeps, read once."""
 
 from __future__ import annotations
 
+import ast
 import subprocess
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -10,8 +12,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @cache
-def files() -> tuple[Path, ...]:
-    """Every file under version control or about to be, without what only machines write."""
+def texts() -> dict[str, str]:
+    """Name -> text, of every text file under version control or about to be."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -19,25 +21,19 @@ def files() -> tuple[Path, ...]:
         text=True,
         check=True,
     ).stdout
-    return tuple(path for name in sorted(set(listed.split("\0"))) if name and (path := ROOT / name).is_file())
-
-
-def python_files() -> list[Path]:
-    """Those in Python, programs without a suffix included."""
-    return [path for path in files() if path.suffix == ".py" or (not path.suffix and _is_script(path))]
-
-
-def texts() -> list[tuple[str, str]]:
-    """Name and text of those that are text."""
-    found = []
-    for path in files():
-        try:
-            found.append((str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")))
-        except UnicodeDecodeError:
-            continue
+    found = {}
+    for name in sorted(set(listed.split("\0")) - {""}):
+        # What is no text is of no interest here; what has just been removed is gone.
+        with suppress(UnicodeDecodeError, FileNotFoundError, IsADirectoryError):
+            found[name] = (ROOT / name).read_text(encoding="utf-8")
     return found
 
 
-def _is_script(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.readline().startswith(b"#!/usr/bin/env python")
+@cache
+def modules() -> dict[str, ast.Module]:
+    """Name -> syntax tree, of every file in Python in which there is something; programs without a suffix included."""
+    return {
+        name: ast.parse(text)
+        for name, text in texts().items()
+        if text and (name.endswith(".py") or text.startswith("#!/usr/bin/env python"))
+    }
