@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,13 @@ from kilostack.store.mariadb import MariadbDatabase
 from tests.databases import Hint, MariadbServer, mariadb_programs, silent, sqlite_database
 
 MakeDatabase = Callable[..., Awaitable[Database]]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that need root are left out where there is none, and say so."""
+    for item in items:
+        if item.get_closest_marker("root") and os.geteuid() != 0:
+            item.add_marker(pytest.mark.skip(reason="needs root"))
 
 
 @pytest.fixture
