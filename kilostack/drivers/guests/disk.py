@@ -10,6 +10,7 @@ from pathlib import Path
 
 from kilostack.drivers.guests import faults
 from kilostack.drivers.guests.port import GuestFault
+from kilostack.drivers.guests.process import environment
 
 _GIB = 1 << 30
 
@@ -49,7 +50,7 @@ async def run(argv: Sequence[str], doing: str) -> None:
     null = asyncio.subprocess.DEVNULL
     try:
         process = await asyncio.create_subprocess_exec(
-            *argv, stdin=null, stdout=null, stderr=asyncio.subprocess.PIPE, env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
+            *argv, stdin=null, stdout=null, stderr=asyncio.subprocess.PIPE, env=environment()
         )
     except FileNotFoundError as error:
         raise GuestFault(faults.NO_HYPERVISOR) from error

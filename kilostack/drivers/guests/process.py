@@ -23,6 +23,11 @@ def name_argument(guest_id: str, boot: int) -> str:
     return f"guest={guest_id}/{boot},debug-threads=on"
 
 
+def environment() -> dict[str, str]:
+    """What programs of ours are given: where programs are, and messages in a language that `faults` reads."""
+    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
+
+
 @dataclass(frozen=True, slots=True)
 class Process:
     """A running QEMU of a guest."""
@@ -59,7 +64,7 @@ def scan(guest_id: str) -> list[Process]:
 
 def spawn(argv: Sequence[str], errors: Path) -> int:
     """Start a program in a session of its own, with nothing of ours open; returns its process id."""
-    program = shutil.which(argv[0], path="/usr/bin:/bin:/usr/libexec:/usr/local/bin")
+    program = shutil.which(argv[0])
     if program is None:
         raise GuestFault(faults.NO_HYPERVISOR)
     actions = [
@@ -71,7 +76,7 @@ def spawn(argv: Sequence[str], errors: Path) -> int:
         return os.posix_spawn(
             program,
             list(argv),
-            {"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
+            environment(),
             file_actions=actions,
             setsid=True,
             setsigmask=[],

@@ -106,12 +106,13 @@ class Sessions:
     async def end(self, files: GuestFiles, running: Process) -> None:
         """End the process, by QMP so that its disk is closed well, else by a signal."""
         try:
-            await self.execute(files, running, "quit")
-            if await self.has_ended(files, running, _QUIT_TIMEOUT_S):
-                return
-        except MonitorLost:
-            pass  # it is ending already, or does not listen
-        await process.kill(running, files.id)
+            async with self._world.timeout(_QUIT_TIMEOUT_S):
+                session = await self._attach(files, running)
+                await session.monitor.execute("quit")
+                await session.watch.wait()
+        except (MonitorLost, TimeoutError):
+            # It is ending already, or does not listen.
+            await process.kill(running, files.id)
 
     async def _attach(self, files: GuestFiles, running: Process) -> _Session:
         """The session of this process, made when there is none. Raises `MonitorLost`."""

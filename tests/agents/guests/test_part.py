@@ -377,5 +377,3 @@ async def eventually_so(bench: Bench, state: Sequence[Guest]) -> None:
     await bench.until(is_so)
     await asyncio.sleep(100)
     assert is_so()
-
-
