@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ def command(host: HostTraits = TCG, **changes: Any) -> list[str]:
 
 
 def values(argv: list[str], option: str) -> list[str]:
-    return [value for name, value in zip(argv, argv[1:], strict=False) if name == option]
+    return [value for name, value in itertools.pairwise(argv) if name == option]
 
 
 def test_size_and_identity() -> None:

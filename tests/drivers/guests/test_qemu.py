@@ -34,10 +34,14 @@ class TestQemuGuests(GuestContract):
     pass
 
 
+def proc(pid: int, *names: str) -> Path:
+    return Path("/proc", str(pid), *names)
+
+
 async def test_a_guest_runs_as_a_user_of_its_own(host: QemuHost) -> None:
     driver, guest = await host.open(), guest_of(host)
     await run(driver, guest)
-    status = Path(f"/proc/{host.pid(guest.id)}/status").read_text()
+    status = proc(host.pid(guest.id), "status").read_text()
     users = next(line for line in status.splitlines() if line.startswith("Uid:")).split()[1:]
     assert set(users) == {str(confinement.user_of(guest.id))}
     assert "Seccomp:\t2" in status
@@ -51,7 +55,7 @@ async def test_a_guest_is_in_a_session_of_its_own_with_nothing_of_ours_open(host
         await run(driver, guest)
     pid = host.pid(guest.id)
     assert os.getsid(pid) == pid
-    opened = {os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()}
+    opened = {os.readlink(entry) for entry in proc(pid, "fd").iterdir()}
     assert str(host.directory / "ours") not in opened
     assert "/dev/null" in opened
 
@@ -64,7 +68,7 @@ async def test_removal_leaves_no_file_and_no_process(host: QemuHost) -> None:
     left = [path.name for path in host.directory.rglob("*") if path.is_file()]
     assert left in ([], ["accelerator.json"])
     assert list(host.run_dir.iterdir()) == []
-    assert not Path(f"/proc/{pid}").exists()
+    assert not proc(pid).exists()
 
 
 async def test_a_process_id_that_another_program_has_by_now_is_left_alone(host: QemuHost) -> None:
