@@ -12,6 +12,7 @@ from collections.abc import Iterable
 import msgspec
 from sqlalchemy import MetaData, Table, delete, func, insert, select, update
 
+from kilostack.core.errors import Duplicate
 from kilostack.store.database import Tx
 from kilostack.store.sql import Query, integer, json, p
 
@@ -47,7 +48,11 @@ class Feed:
     async def append(self, tx: Tx, keys: Iterable[str]) -> None:
         """Record that `keys` changed. Call it last in the unit: it takes a lock that all changes share."""
         if await tx.run(self._raise) != 1:
-            await tx.run(self._start)
+            try:
+                await tx.run(self._start)
+            except Duplicate:
+                # somebody else was the first, at the same moment
+                await tx.run(self._raise)
         row = await tx.one(self._head)
         assert row is not None
         await tx.run(self._insert, seq=row[0], changed=msgspec.json.encode(list(keys)).decode())
@@ -64,7 +69,9 @@ class Feed:
         """What changed after `seq`, at most 1,000 units of work at once."""
         rows = await tx.all(self._after, after=seq)
         if not rows:
-            return Changes(max(seq, await self.head(tx)), ())
+            head = await self.head(tx)
+            # a follower that is ahead has followed another database: this one was restored from a backup
+            return Changes(head, (), complete=head >= seq)
         if rows[0][0] > seq + 1:
             return Changes(await self.head(tx), (), complete=False)
         keys: dict[str, None] = {}

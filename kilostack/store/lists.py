@@ -19,7 +19,10 @@ from kilostack.store.records import Records
 from kilostack.store.sql import InList, Query, p
 
 R = TypeVar("R", bound=msgspec.Struct)
-#: eq: one of the values; ne: none of them; gt/gte/lt/lte: compares; like: SQL LIKE; prefix: starts with
+#: before a character of a LIKE pattern that stands for itself; a backslash means too much on MariaDB
+_ESCAPE = "!"
+#: eq: one of the values; ne: none of them; gt/gte/lt/lte: compares; like: SQL LIKE with "!" as the escape; prefix:
+#: starts with. Texts compare exactly, upper and lower case and trailing spaces too.
 Op = Literal["eq", "ne", "gt", "gte", "lt", "lte", "like", "prefix"]
 
 
@@ -77,7 +80,8 @@ class Collection(Generic[R]):
             if where.op in ("eq", "ne"):
                 params[f"w{at}"] = msgspec.json.encode([_plain(v) for v in where.values]).decode()
             else:
-                params[f"w{at}"] = _plain(where.values[0]) + ("%" if where.op == "prefix" else "")
+                value = _plain(where.values[0])
+                params[f"w{at}"] = _pattern(value) if where.op == "prefix" else value
         if ask.marker is not None:
             params |= await self._marker(tx, ask.marker, sort)
         if ask.limit is not None:
@@ -126,23 +130,31 @@ class Collection(Generic[R]):
         if not rows:
             raise BadRequest(f"marker [{marker}] not found", field="marker")
         row = self.records.row(rows[0])
-        params = {f"m{at}": _filled(row[self.sorts[key]]) for at, (key, _) in enumerate(sort)}
+        params = {f"m{at}": _filled(self._column(key), row[self.sorts[key]]) for at, (key, _) in enumerate(sort)}
         return params | {"mkey": marker}
 
 
 def _comparable(column: Any) -> Any:
-    """NULLs sort first, as the empty text or the smallest number, so that markers can name them."""
-    if not column.nullable:
-        return column
-    return func.coalesce(column, -1 if column.type.python_type is int else "")
+    """NULLs sort first, as the empty text or as -1, so that markers can name them."""
+    return func.coalesce(column, _for_null(column)) if column.nullable else column
 
 
-def _filled(value: Any) -> Any:
-    return "" if value is None else value
+def _filled(column: Any, value: Any) -> Any:
+    return _for_null(column) if value is None else value
+
+
+def _for_null(column: Any) -> Any:
+    return -1 if column.type.python_type is int else ""
 
 
 def _plain(value: Any) -> Any:
     return int(value) if isinstance(value, bool) else value
+
+
+def _pattern(prefix: str) -> str:
+    for special in (_ESCAPE, "%", "_"):
+        prefix = prefix.replace(special, _ESCAPE + special)
+    return prefix + "%"
 
 
 def _condition(column: Any, op: Op, name: str) -> Any:
@@ -151,7 +163,7 @@ def _condition(column: Any, op: Op, name: str) -> Any:
     if op == "ne":
         return ~InList(column, name)
     if op in ("like", "prefix"):
-        return column.like(p(name))
+        return column.like(p(name), escape=_ESCAPE)
     return {"gt": column > p(name), "gte": column >= p(name), "lt": column < p(name), "lte": column <= p(name)}[op]
 
 

@@ -7,26 +7,32 @@ its `write_id`; when the answer to COMMIT is lost, it is looked for before the u
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
 import asyncmy
 from asyncmy.errors import IntegrityError, InterfaceError, MySQLError, OperationalError
-from sqlalchemy import MetaData
+from sqlalchemy import BigInteger, MetaData, column, delete, table
 
 from kilostack.core.errors import Duplicate, Unavailable
 from kilostack.core.world import World
 from kilostack.store.database import Unit
 from kilostack.store.schema import check_number, ddl
-from kilostack.store.sql import DialectName, Query
+from kilostack.store.sql import DialectName, Query, p
 
 T = TypeVar("T")
 _AGAIN = {1213, 1205, 1047, 1020}
 _LOST = {2006, 2013, 2014, 2055, 1927}
 _TRIES = 20
 #: every schema on MariaDB has this table
-WRITES_DDL = "CREATE TABLE IF NOT EXISTS writes (id CHAR(36) PRIMARY KEY, at BIGINT NOT NULL, KEY (at)) ENGINE=InnoDB"
+_CREATE = re.compile(r"CREATE (?:UNIQUE )?(?:TABLE|INDEX)")
+_WRITES = table("writes", column("at", BigInteger))
+_PRUNE = Query(delete(_WRITES).where(_WRITES.c.at < p("before")))
+_PRUNE_EVERY = 1000
+_KEEP_US = 3600 * 1_000_000
+WRITES_DDL = "CREATE TABLE writes (id CHAR(36) PRIMARY KEY, at BIGINT NOT NULL, KEY (at)) ENGINE=InnoDB"
 
 
 class MariadbTx:
@@ -56,7 +62,7 @@ class MariadbTx:
     async def _execute(self, query: Query, params: dict[str, Any]) -> int:
         sql, values = query.bound("mariadb", params)
         try:
-            return int(await self._cursor.execute(sql, values or None))
+            return int(await self._cursor.execute(sql, values))
         except IntegrityError as error:
             if error.args and error.args[0] == 1062:
                 raise Duplicate(str(error.args[1])) from error
@@ -76,6 +82,7 @@ class MariadbDatabase:
         self._settings, self._world, self._hint = settings, world, hint
         self._idle: list[Any] = []
         self._room = asyncio.Semaphore(size)
+        self._writes = 0
 
     async def _connect(self) -> Any:
         # rowcount means matched rows (CLIENT.FOUND_ROWS = 2); binary collation by column
@@ -89,7 +96,7 @@ class MariadbDatabase:
     async def prepare(self, service: str, number: int, meta: MetaData) -> bool:
         """Make the tables of a fresh database (True), or check that its schema is this release's.
 
-        Raises `WrongSchema`.
+        Raises `WrongSchema`. May be run again after it was interrupted, and by several processes at once.
         """
         connection = await self._connect()
         try:
@@ -100,13 +107,14 @@ class MariadbDatabase:
                 if found:
                     check_number(found, number, service)
                     return False
+                # each of these commits by itself
                 for statement in [WRITES_DDL, *ddl(meta, "mariadb")]:
-                    await cursor.execute(statement)
-                await cursor.execute(f"INSERT INTO schema_number VALUES ({number:d})")
+                    await cursor.execute(_CREATE.sub(r"\g<0> IF NOT EXISTS", statement))
+                await cursor.execute(f"INSERT IGNORE INTO schema_number VALUES ({number:d})")
                 await cursor.execute("COMMIT")
             return True
         finally:
-            connection.close()
+            await connection.ensure_closed()
 
     async def read(self, unit: Unit[T]) -> T:
         result, _ = await self._retried(unit, write_id=None)
@@ -116,22 +124,26 @@ class MariadbDatabase:
         result, hints = await self._retried(unit, write_id=self._world.new_id())
         for topic in sorted(hints):
             self._hint(topic)
+        self._writes += 1
+        if self._writes % _PRUNE_EVERY == 0:
+            self._world.spawn(self._prune(), "mariadb-prune")
         return result
 
     async def _retried(self, unit: Unit[T], write_id: str | None) -> tuple[T, set[str]]:
+        #: what the unit gave when COMMIT was sent and not answered
         committing: list[tuple[T, set[str]]] = []
         for attempt in range(_TRIES):
-            if committing and await self._committed(str(write_id)):
-                return committing[0]
-            committing.clear()
             try:
+                if committing and write_id is not None and await self._committed(write_id):
+                    return committing[0]
+                committing.clear()
                 return await self._once(unit, write_id, committing)
-            except (MySQLError, OSError) as error:
+            except (MySQLError, OSError, EOFError) as error:
                 if not _again(error):
                     raise
                 last = error
             await self._world.sleep(min(1.0, 0.01 * 2**attempt) * self._world.random().uniform(0.5, 1.5))
-        raise Unavailable(f"the database did not take the change: {last}", retry_after_s=1)
+        raise Unavailable(f"The database did not take the change: {last}", retry_after_s=1)
 
     async def _once(
         self, unit: Unit[T], write_id: str | None, committing: list[tuple[T, set[str]]]
@@ -149,7 +161,7 @@ class MariadbDatabase:
                             await cursor.execute(
                                 "INSERT INTO writes (id, at) VALUES (%s, %s)", (write_id, self._world.now())
                             )
-                    except BaseException:
+                    except Exception:
                         await cursor.execute("ROLLBACK")
                         healthy = True
                         raise
@@ -158,12 +170,14 @@ class MariadbDatabase:
                 healthy = True
                 return result, tx.hints
             finally:
+                # an interrupted statement leaves an answer on the wire: such a connection is not used again
                 if healthy:
                     self._idle.append(connection)
                 else:
                     connection.close()
 
     async def _committed(self, write_id: str) -> bool:
+        """Whether that write is there. While its COMMIT is under way, the look waits for it."""
         async with self._room:
             connection = await self._connect()
             try:
@@ -171,10 +185,17 @@ class MariadbDatabase:
                     # on Galera: not before this node has caught up
                     with suppress(MySQLError):
                         await cursor.execute("SET SESSION wsrep_sync_wait=1")
-                    await cursor.execute("SELECT 1 FROM writes WHERE id = %s", (write_id,))
+                    # a shared lock waits for a transaction whose connection was lost, but which has not ended yet
+                    await cursor.execute("SELECT 1 FROM writes WHERE id = %s LOCK IN SHARE MODE", (write_id,))
                     return await cursor.fetchone() is not None
             finally:
                 connection.close()
+
+    async def _prune(self) -> None:
+        """Forget writes whose answer nobody can be waiting for any more."""
+        before = self._world.now() - _KEEP_US
+        with suppress(Unavailable):
+            await self._retried(lambda tx: tx.run(_PRUNE, before=before), write_id=None)
 
     async def close(self) -> None:
         for connection in self._idle:
@@ -183,7 +204,7 @@ class MariadbDatabase:
 
 
 def _again(error: BaseException) -> bool:
-    if isinstance(error, OSError | InterfaceError):
+    if isinstance(error, OSError | EOFError | InterfaceError):
         return True
     code = error.args[0] if error.args else None
     return code in _AGAIN or code in _LOST or (isinstance(error, OperationalError) and code == 0)

@@ -21,6 +21,8 @@ _DIALECTS: dict[str, Any] = {
     "mariadb": mysql.dialect(paramstyle="format"),
 }
 _DIALECTS["mariadb"].is_mariadb = True
+#: binary, and trailing spaces count, as on SQLite
+_EXACT = "utf8mb4_nopad_bin"
 
 
 class Query:
@@ -54,7 +56,10 @@ def p(name: str) -> Any:
 
 
 class InList(ColumnElement[bool]):
-    """`column IN (...)` over one JSON parameter, so that the shape of the statement is fixed."""
+    """`column IN (...)` over one JSON parameter, so that the shape of the statement is fixed.
+
+    NULL in the list equals nothing; SQLite reads a text in the list up to its first NUL character.
+    """
 
     inherit_cache = False
 
@@ -74,14 +79,16 @@ def _in_list_sqlite(element: InList, compiler: Any, **kw: Any) -> str:
 @compiles(InList, "mysql")
 @compiles(InList, "mariadb")
 def _in_list_mariadb(element: InList, compiler: Any, **kw: Any) -> str:
+    # longer values become NULL, which equals nothing, and no text column with an index is longer
+    kind = "BIGINT" if element.column.type.python_type is int else f"VARCHAR(768) COLLATE {_EXACT}"
     return (
         f"{compiler.process(element.column, **kw)} IN (SELECT jt.v FROM JSON_TABLE("
-        f"{compiler.process(element.values, **kw)}, '$[*]' COLUMNS (v VARCHAR(255) PATH '$')) jt)"
+        f"{compiler.process(element.values, **kw)}, '$[*]' COLUMNS (v {kind} PATH '$')) jt)"
     )
 
 
 def _text_type(length: int) -> Any:
-    return String(length).with_variant(mysql.VARCHAR(length, collation="utf8mb4_bin"), "mysql", "mariadb")
+    return String(length).with_variant(mysql.VARCHAR(length, collation=_EXACT), "mysql", "mariadb")
 
 
 def text(name: str, length: int = 255, *, null: bool = False, key: bool = False, index: bool = False) -> Column[Any]:
@@ -114,16 +121,14 @@ def json(name: str, *, null: bool = False) -> Column[Any]:
     """JSON text that we parse; a record's field of any type that msgspec knows."""
     return Column(
         name,
-        Text().with_variant(mysql.MEDIUMTEXT(collation="utf8mb4_bin"), "mysql", "mariadb"),
+        Text().with_variant(mysql.MEDIUMTEXT(collation=_EXACT), "mysql", "mariadb"),
         nullable=null,
         info={"codec": "json"},
     )
 
 
 def long_text(name: str, *, null: bool = False) -> Column[Any]:
-    return Column(
-        name, Text().with_variant(mysql.MEDIUMTEXT(collation="utf8mb4_bin"), "mysql", "mariadb"), nullable=null
-    )
+    return Column(name, Text().with_variant(mysql.MEDIUMTEXT(collation=_EXACT), "mysql", "mariadb"), nullable=null)
 
 
 def counters() -> Sequence[Column[Any]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -24,6 +25,25 @@ from kilostack.store.sql import DialectName, Query
 T = TypeVar("T")
 _BUSY_TRIES = 400
 _BUSY_WAIT_S = 0.02
+#: the last one so that LIKE compares as `=` does, and as on MariaDB
+_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "temp_store=MEMORY",
+    "cache_size=-4000",
+    "case_sensitive_like=ON",
+)
+#: the disk or another process is in the way, not the statement
+_NOT_NOW = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PROTOCOL,
+}
 
 
 class SqliteTx:
@@ -86,7 +106,7 @@ class SqliteDatabase:
         connection = sqlite3.connect(
             path, isolation_level=None, check_same_thread=False, timeout=0, cached_statements=512
         )
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "temp_store=MEMORY", "cache_size=-4000"):
+        for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
         return connection
 
@@ -103,11 +123,14 @@ class SqliteDatabase:
         return True
 
     async def read(self, unit: Unit[T]) -> T:
-        self._reader.execute("BEGIN")
         try:
-            return _drive(unit, SqliteTx(self._reader))
-        finally:
-            self._reader.execute("COMMIT")
+            self._reader.execute("BEGIN")
+            try:
+                return _drive(unit, SqliteTx(self._reader))
+            finally:
+                self._reader.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise _told(error, "read") from error
 
     async def write(self, unit: Unit[T]) -> T:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
@@ -117,53 +140,66 @@ class SqliteDatabase:
         return await future
 
     async def _run_groups(self) -> None:
-        while self._queue:
-            group, self._queue = self._queue, []
-            try:
-                await self._run_group(group)
-            except (sqlite3.Error, Unavailable) as error:
-                for _, future in group:
-                    if not future.done():
-                        future.set_exception(Unavailable(f"the database cannot be written: {error}"))
+        group: list[tuple[Unit[Any], asyncio.Future[Any]]] = []
+        try:
+            while self._queue:
+                group, self._queue = self._queue, []
+                try:
+                    await self._run_group(group)
+                except Exception as error:
+                    told = _told(error, "written")
+                    for _, future in group:
+                        if not future.done():
+                            future.set_exception(told)
+        except BaseException:
+            # the process ends: whoever waits must not wait for ever
+            for _, future in (*group, *self._queue):
+                if not future.done():
+                    future.cancel()
+            raise
 
     async def _run_group(self, group: list[tuple[Unit[Any], asyncio.Future[Any]]]) -> None:
         await self._begin()
-        done: list[tuple[asyncio.Future[Any], Any]] = []
+        ran: list[tuple[asyncio.Future[Any], Any, BaseException | None]] = []
         hints: set[str] = set()
         try:
             for unit, future in group:
                 if not future.cancelled():
-                    hints |= self._run_unit(unit, future, done)
+                    result, error = self._run_unit(unit, hints)
+                    ran.append((future, result, error))
             await self._world.in_thread(self._writer.execute, "COMMIT")
         except BaseException:
-            if self._writer.in_transaction:
+            # an interrupted COMMIT may still end in its thread
+            with suppress(sqlite3.Error):
                 self._writer.execute("ROLLBACK")
             raise
-        for future, result in done:
-            if not future.cancelled():
+        # a unit that was refused may have seen what an earlier one wrote: it, too, is answered after the commit
+        for future, result, error in ran:
+            if future.done():
+                continue
+            if error is not None:
+                future.set_exception(error)
+            else:
                 future.set_result(result)
         for topic in sorted(hints):
             self._hint(topic)
 
-    def _run_unit(
-        self, unit: Unit[Any], future: asyncio.Future[Any], done: list[tuple[asyncio.Future[Any], Any]]
-    ) -> set[str]:
-        """Run one unit in a savepoint; the hints that it wants sent after the commit."""
+    def _run_unit(self, unit: Unit[Any], hints: set[str]) -> tuple[Any, BaseException | None]:
+        """Run one unit in a savepoint; what it returned or raised. Raises when the whole group is lost."""
         self._writer.execute("SAVEPOINT unit")
         tx = SqliteTx(self._writer)
         try:
             result = _drive(unit, tx)
         except Exception as error:
-            if isinstance(error, sqlite3.OperationalError):
-                # a full disk may have rolled back the whole group: nothing of it may be answered as done
+            if not self._writer.in_transaction:
+                # SQLite itself has rolled everything back, as it may on a full disk
                 raise
             self._writer.execute("ROLLBACK TO unit")
             self._writer.execute("RELEASE unit")
-            future.set_exception(error)
-            return set()
+            return None, _told(error, "written")
         self._writer.execute("RELEASE unit")
-        done.append((future, result))
-        return tx.hints
+        hints |= tx.hints
+        return result, None
 
     async def _begin(self) -> None:
         for _ in range(_BUSY_TRIES):
@@ -177,7 +213,15 @@ class SqliteDatabase:
         raise Unavailable("the database is locked by another process", retry_after_s=1)
 
     async def close(self) -> None:
+        """Finish what was begun; the files are whole at any time, closed or not."""
         if self._pump is not None and not self._pump.done():
             await asyncio.gather(self._pump, return_exceptions=True)
         self._reader.close()
         self._writer.close()
+
+
+def _told(error: Exception, done: str) -> Exception:
+    """`Unavailable` where another try may succeed; a wrong statement stays what it is: a bug."""
+    if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _NOT_NOW:
+        return Unavailable(f"The database cannot be {done} now: {error}.", retry_after_s=1)
+    return error
