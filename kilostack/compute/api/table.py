@@ -45,13 +45,13 @@ def api(parts: Parts) -> tuple[Api, ...]:
 def _with_project(routes: Iterable[Route]) -> Iterable[Route]:
     """The same operations below a project's id, as old catalogs have them."""
     for route in routes:
-        path = "/{url_project:uuid}" + route.path
+        path = "/{project_id:uuid}" + route.path
         yield msgspec.structs.replace(route, path=path, handler=_of_project(route.handler))
 
 
 def _of_project(handler: Handler) -> Handler:
     async def handle(request: Request) -> Response:
-        named = str(request.params.pop("url_project")).replace("-", "")
+        named = str(request.params.pop("project_id")).replace("-", "")
         if request.ctx.project_id and named != request.ctx.project_id.replace("-", ""):
             raise BadRequest(
                 f"Malformed request URL: URL's project_id '{named}' doesn't match Context's project_id "
