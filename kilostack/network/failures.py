@@ -57,6 +57,15 @@ def agent_not_found(agent_id: str) -> NotFound:
     return NotFound(f"Agent {agent_id} could not be found.", kind="AgentNotFound")
 
 
+def segment_in_use(physical_network: str | None, segmentation_id: int | None) -> Conflict:
+    if physical_network is not None:
+        return Conflict(
+            f"Unable to create the flat network. Physical network {physical_network} is in use.",
+            kind="FlatNetworkInUse",
+        )
+    return Conflict(f"Unable to create the network. The tunnel ID {segmentation_id} is in use.", kind="TunnelIdInUse")
+
+
 def network_in_use(network_id: str, reason: str) -> Conflict:
     return Conflict(f"Unable to complete operation on network {network_id}. {reason}.", kind="NetworkInUse")
 

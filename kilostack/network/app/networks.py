@@ -60,9 +60,8 @@ class Networks:
 
     def _made(self, item: dict[str, Any], network_id: str, now: int) -> Network:
         values = _fields(item)
-        external = values.get("external", False)
         settings = self._parts.settings
-        kind = values.pop("network_type", None) or ("flat" if external else "vxlan")
+        kind = values.pop("network_type", None) or "vxlan"
         physical, segment = values.pop("physical_network", None), values.pop("segmentation_id", None)
         check_provider(kind, physical, segment, settings.physical_network)
         most = settings.external_mtu if kind == "flat" else settings.tenant_mtu

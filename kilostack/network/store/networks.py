@@ -150,7 +150,7 @@ async def insert_network(change: Change, network: Network) -> Network:
     try:
         await NETWORKS.insert(change.tx, made)
     except Duplicate:
-        raise failures.network_in_use(network.id, f"The segmentation ID {network.segmentation_id} is in use") from None
+        raise failures.segment_in_use(network.physical_network, network.segmentation_id) from None
     await change.add(f"network/{network.id}")
     return made
 

@@ -60,6 +60,8 @@ networks = Table(
     Index("networks_by_project", "cell", "project_id"),
     Index("networks_by_audience", "cell", "audience"),
     UniqueConstraint("segmentation_id", name="networks_one_segment"),
+    # only flat networks have one
+    UniqueConstraint("physical_network", name="networks_one_flat"),
 )
 subnets = Table(
     "subnets",
