@@ -1,9 +1,9 @@
 """The host's packet filter as one nftables text: anti-spoofing and security groups of all its guests' ports.
 
-All decisions are taken in the bridge family, where a frame's own ports are known. Connections are tracked where the
-kernel can: for frames of our bridges in the IP family by br_netfilter (switched on per bridge, so that nothing else of
-the machine is touched), or in the bridge family itself. Either way the result reaches the rules as a packet mark:
-TRACKED for what belongs to a known connection, BROKEN for what belongs to none or to one that was cut.
+All decisions are taken in the bridge family, where a frame's own ports are known. Connections are tracked in the IP
+family, which sees the frames of our bridges by br_netfilter (switched on per bridge, so that nothing else of the
+machine is touched). What tracking knows reaches the rules as a packet mark: TRACKED for what belongs to a known
+connection, BROKEN for what belongs to none or to one that was cut.
 
 One port's chains are entered by the name of its tap, so a change for one guest never touches the frames of another,
 and the whole text is loaded in one transaction.
@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import Enum
 from ipaddress import IPv6Address, ip_network
 
 from kilostack.drivers.net import names
@@ -34,13 +33,6 @@ RELAY_ADDRESS = "169.254.255.253"
 
 _FAMILY = {"IPv4": "ip", "IPv6": "ip6"}
 _VERSION = {"IPv4": 4, "IPv6": 6}
-
-
-class Tracking(Enum):
-    """Where this kernel can track the connections of bridged frames."""
-
-    BR_NETFILTER = "br_netfilter"
-    BRIDGE = "bridge"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +73,7 @@ def link_local(mac: str) -> str:
     return str(IPv6Address(b"\xfe\x80" + bytes(6) + half))
 
 
-def render(policy: Policy, tracking: Tracking) -> Ruleset:
+def render(policy: Policy) -> Ruleset:
     """The same policy gives the same text, whatever the order of its parts."""
     ports = [port for _, port in sorted(policy.ports.items())]
     filtered = [port for port in ports if port.port_security]
@@ -92,9 +84,8 @@ def render(policy: Policy, tracking: Tracking) -> Ruleset:
         *_group_chains(policy, groups),
         *(line for port in filtered for line in _port_chains(policy, port)),
         *_base_chains(filtered, [port for port in ports if not port.port_security]),
-        *_tracking_chains(policy, tracking, Tracking.BRIDGE),
     ]
-    inet = [*_tracking_chains(policy, tracking, Tracking.BR_NETFILTER), *_service_chain()]
+    inet = [*_tracking_chains(policy), *_service_chain()]
     text = "\n".join(body + inet)
     digest = hashlib.sha256(text.encode()).hexdigest()[:32]
     return Ruleset(_table("bridge", [f"chain {digest_chain(digest)} {{ }}", *body]) + _table("inet", inet), digest)
@@ -126,19 +117,18 @@ def _word(identifier: str) -> str:
 # Connection tracking.
 
 
-def _tracking_chains(policy: Policy, tracking: Tracking, part: Tracking) -> list[str]:
+def _tracking_chains(policy: Policy) -> list[str]:
     segments = sorted({(segment.bridge, segment.zone) for segment in policy.segments.values()})
-    if tracking is not part or not segments:
+    if not segments:
         return []
-    where = "iifname" if tracking is Tracking.BR_NETFILTER else "meta ibrname"
     zones = ", ".join(f'"{bridge}" : {zone}' for bridge, zone in segments)
     bridges = ", ".join(f'"{bridge}"' for bridge, _ in segments)
     return [
-        *_chain("zone", [f"ct zone set {where} map {{ {zones} }}"], "prerouting priority -310"),
+        *_chain("zone", [f"ct zone set iifname map {{ {zones} }}"], "prerouting priority -310"),
         *_chain(
             "state",
             [
-                f"{where} != {{ {bridges} }} return",
+                f"iifname != {{ {bridges} }} return",
                 f"ct mark {CUT} meta mark set {BROKEN} return",
                 f"ct state established,related meta mark set {TRACKED} return",
                 f"ct state invalid meta mark set {BROKEN}",

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from kilostack.core.world import World
 from kilostack.drivers.net import command, conntrack, dhcp, dnsmasq, firewall, flows, links, names, routers, switch
-from kilostack.drivers.net.firewall import METADATA_ADDRESS, RELAY_ADDRESS, Policy, Segment, Tracking
+from kilostack.drivers.net.firewall import METADATA_ADDRESS, RELAY_ADDRESS, Policy, Segment
 from kilostack.drivers.net.links import Link
 from kilostack.drivers.net.port import FilterInput, NetworkFailed, Observed
 from kilostack.wire.network import Network, Port, Router
@@ -49,7 +49,9 @@ class LinuxNetworks:
         self._world = world
         self._settings = settings
         self._turn = asyncio.Lock()
-        self._tracking: Tracking | None = None
+        self._underlay = switch.Underlay(
+            host=settings.host, address=settings.address, external_bridge=settings.external_bridge
+        )
         self._policy: Policy | None = None
         #: connections may be marked as cut; true until a look has shown that none is
         self._has_cut = True
@@ -79,7 +81,7 @@ class LinuxNetworks:
         await self._do(self._ensure_host)
 
     def _ensure_host(self) -> None:
-        self._underlay()
+        _check_tracking()
         relay = Link(name="lo", mtu=65536, up=True)
         seen = links.observe()
         lines = links.changes(seen, (relay,))
@@ -92,28 +94,17 @@ class LinuxNetworks:
         upstream = ("--no-resolv", f"--server={resolver}") if resolver else ("--resolv-file=/etc/resolv.conf",)
         dnsmasq.ensure(directory, (f"--listen-address={RELAY_ADDRESS}", *upstream))
 
-    def _underlay(self) -> switch.Underlay:
-        if self._tracking is None:
-            self._tracking = _probe()
-        settings = self._settings
-        return switch.Underlay(
-            host=settings.host,
-            address=settings.address,
-            external_bridge=settings.external_bridge,
-            tracking=self._tracking,
-        )
-
     async def ensure_network(self, network: Network, tunnels: Mapping[str, str]) -> None:
-        await self._do(lambda: switch.ensure_network(network, self._underlay(), tunnels))
+        await self._do(lambda: switch.ensure_network(network, self._underlay, tunnels))
 
     async def ensure_port(self, port: Port, network: Network) -> None:
-        await self._do(lambda: switch.ensure_tap(port, network, self._underlay()))
+        await self._do(lambda: switch.ensure_tap(port, network, self._underlay))
 
     async def ensure_dhcp(self, network: Network) -> None:
         await self._do(self._ensure_dhcp, network)
 
     def _ensure_dhcp(self, network: Network) -> None:
-        bridge = switch.bridge_of(network, self._underlay())
+        bridge = switch.bridge_of(network, self._underlay)
         dhcp.ensure(network, bridge, self._dhcp_namespace(network.id), self._dhcp_directory(network.id))
 
     def _dhcp_namespace(self, network: str) -> str:
@@ -127,7 +118,7 @@ class LinuxNetworks:
 
     def _ensure_router(self, router: Router, networks: Mapping[str, Network]) -> None:
         used = [leg.network_id for leg in router.legs] + ([router.gateway.network_id] if router.gateway else [])
-        bridges = {network: switch.bridge_of(networks[network], self._underlay()) for network in used}
+        bridges = {network: switch.bridge_of(networks[network], self._underlay) for network in used}
         routers.ensure(router, networks, names.router_namespace(self._settings.prefix, router.id), bridges)
 
     # The filter.
@@ -136,15 +127,14 @@ class LinuxNetworks:
         await self._do(self._ensure_filter, policy)
 
     def _ensure_filter(self, wanted: FilterInput) -> None:
-        underlay = self._underlay()
         segments = {
-            port.id: Segment(bridge=switch.bridge_of(network, underlay), zone=firewall.zone_of(network.vni))
+            port.id: Segment(bridge=switch.bridge_of(network, self._underlay), zone=firewall.zone_of(network.vni))
             for port in wanted.ports.values()
             if (network := wanted.networks.get(port.network_id)) is not None
         }
         ports = {key: port for key, port in wanted.ports.items() if port.id in segments}
         policy = Policy(ports=ports, segments=segments, groups=wanted.groups)
-        rules = firewall.render(policy, underlay.tracking)
+        rules = firewall.render(policy)
         chain = firewall.digest_chain(rules.digest)
         if command.is_true(("nft", "list", "chain", "bridge", firewall.TABLE, chain)):
             self._policy = policy
@@ -207,17 +197,13 @@ def _listen(namespace: str) -> socket.socket:
     return listener
 
 
-def _probe() -> Tracking:
-    """Where this kernel tracks bridged connections. Per bridge by br_netfilter, which all distributions have; else in
-    the bridge family itself. Raises `CommandFailed` where it can do neither."""
+def _check_tracking() -> None:
+    """Raises `CommandFailed` where the kernel cannot track the connections of bridged frames."""
     switch_file = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
     if not switch_file.exists():
         command.is_true(("modprobe", "br_netfilter"))
-    if switch_file.exists():
-        return Tracking.BR_NETFILTER
-    table = "table bridge kilostack_probe"
-    command.nft(f'{table} {{\nchain c {{\nmeta ibrname "x" ct state established accept\n}}\n}}\ndelete {table}\n')
-    return Tracking.BRIDGE
+    if not switch_file.exists():
+        raise command.CommandFailed("this kernel has no br_netfilter: security groups cannot be made")
 
 
 def _forget(policy: Policy, before: Policy) -> None:

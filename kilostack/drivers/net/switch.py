@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from kilostack.drivers.net import command, links, names
-from kilostack.drivers.net.firewall import Tracking, link_local
+from kilostack.drivers.net.firewall import link_local
 from kilostack.drivers.net.links import Link, SeenLink
 from kilostack.wire.network import Entry, Network, Port, tap_name
 
@@ -19,6 +19,8 @@ VXLAN_PORT = 4789
 #: What VXLAN over IPv4 adds to each frame.
 VXLAN_OVERHEAD = 50
 
+#: The frames of such a bridge pass through connection tracking.
+_TRACKED = "nf_call_iptables 1 nf_call_ip6tables 1"
 _QUIET = (("learning", "off"), ("flood", "off"), ("mcast_flood", "off"), ("bcast_flood", "off"))
 
 
@@ -29,7 +31,6 @@ class Underlay:
     host: str
     address: str
     external_bridge: str | None
-    tracking: Tracking
 
 
 def bridge_of(network: Network, underlay: Underlay) -> str:
@@ -46,11 +47,10 @@ def segment_links(network: Network, underlay: Underlay) -> tuple[Link, ...]:
     if network.vni is None:
         return ()
     bridge = names.bridge(network.id)
-    tracked = " nf_call_iptables 1 nf_call_ip6tables 1" if underlay.tracking is Tracking.BR_NETFILTER else ""
     return (
         Link(
             name=bridge,
-            make=f"bridge mcast_snooping 0{tracked}",
+            make=f"bridge mcast_snooping 0 {_TRACKED}",
             # Fixed: left alone it follows the ports, and each change of it empties the neighbour table.
             mac=_mac_of(network.id),
             mtu=network.mtu,
@@ -161,7 +161,7 @@ def ensure_tap(port: Port, network: Network, underlay: Underlay) -> None:
     if bridge not in seen:
         raise command.CommandFailed(f"bridge {bridge} is not there")
     lines = [] if tap in seen else [f"tuntap add dev {tap} mode tap"]
-    if network.external and underlay.tracking is Tracking.BR_NETFILTER:
+    if network.external:
         lines += _track(seen[bridge])
     wanted = Link(name=tap, master=bridge, mtu=network.mtu, silent=True, up=port.admin_state_up)
     command.batch("ip", [*lines, *links.changes(seen, (wanted,))])
@@ -170,7 +170,7 @@ def ensure_tap(port: Port, network: Network, underlay: Underlay) -> None:
 def _track(bridge: SeenLink) -> Iterable[str]:
     """The external bridge may not be ours; its frames are tracked only from when a guest is plugged in."""
     if bridge.info.get("nf_call_iptables") != 1:
-        yield f"link set {bridge.name} type bridge nf_call_iptables 1 nf_call_ip6tables 1"
+        yield f"link set {bridge.name} type bridge {_TRACKED}"
 
 
 def remove_network(short: str) -> None:

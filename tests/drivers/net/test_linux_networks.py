@@ -151,20 +151,60 @@ async def test_security_groups(lab: Lab) -> None:
 
 async def test_a_guest_cannot_pretend_to_be_another(lab: Lab, host: str) -> None:
     first, second = lab.boot(host, 10), lab.boot(host, 11)
+    lab.site.rules = (allow("udp", 17400),)
     await lab.converge()
     lab.configure(first, 10)
     lab.configure(second, 11)
-    assert pings(first, lab.site.address(11))
-    sh(first, f"ip addr add {lab.site.address(66)}/24 dev eth0")
-    assert not pings(first, lab.site.address(11), f"-I {lab.site.address(66)}")
-    sh(first, "ip link set eth0 address 52:54:00:00:00:66")
-    assert not pings(first, lab.site.address(11))
-    host_address = next(plan.address for plan in lab.plan.hosts if plan.name == host)
-    sh(second, f"ip route add {host_address} via {lab.site.address(1)}")
-    bridge = json.loads(sh(lab.namespace(host), "ip -j link show type bridge"))
-    own = next(item["address"] for item in bridge if item["ifname"].startswith("brq"))
-    sh(second, f"ip neigh replace {lab.site.address(1)} lladdr {own} dev eth0 nud permanent")
-    assert not pings(second, host_address), "a guest reached the host through its bridge"
+    target, stranger = lab.site.address(11), lab.site.address(66)
+    known = f"ip neigh replace {target} lladdr {lab.site.port(11).mac} dev eth0 nud permanent"
+    sh(first, f"ip addr add {stranger}/24 dev eth0; {known}")
+    with process(second, HEARD) as heard:
+        send(first, "under a strange address", target, source=stranger)
+        sh(first, f"ip link set eth0 address 52:54:00:00:00:66; {known}")
+        send(first, "under a strange MAC", target)
+        sh(first, f"ip link set eth0 address {lab.site.port(10).mac}; {known}")
+        send(first, "in its own name", target)
+        assert heard.stdout
+        assert heard.stdout.readline() == "in its own name\n"
+    sh(second, f"ip neigh replace {stranger} lladdr 52:54:00:00:00:77 dev eth0 nud stale")
+    works(first, f"arping -q -U -c 2 -I eth0 -s {stranger} {stranger}")
+    assert "52:54:00:00:00:77" in sh(second, f"ip neigh show {stranger}"), "a guest announced another's address"
+
+
+def send(namespace: str, text: str, target: str, source: str = "") -> None:
+    """One datagram to where `HEARD` listens."""
+    code = (
+        "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); "
+        f"s.bind(('{source}', 0)); s.sendto(b'{text}', ('{target}', 17400))"
+    )
+    sh(namespace, f'python3 -c "{code}"')
+
+
+HEARD = """
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("0.0.0.0", 17400))
+print("up", flush=True)
+while True:
+    print(s.recv(99).decode(), flush=True)
+"""
+
+
+async def test_a_guest_cannot_reach_its_host_through_the_bridge(lab: Lab, host: str) -> None:
+    guest = lab.boot(host, 10)
+    await lab.converge()
+    lab.configure(guest, 10)
+    space = lab.namespace(host)
+    address = next(plan.address for plan in lab.plan.hosts if plan.name == host)
+    links = json.loads(sh(space, "ip -j link show type bridge"))
+    bridge = next(item["address"] for item in links if item["ifname"].startswith("brq"))
+    sh(space, "for f in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 0 > $f; done")
+    sh(guest, f"ip neigh replace {lab.site.address(1)} lladdr {bridge} dev eth0 nud permanent")
+    with process(space, HEARD) as heard:
+        send(guest, "guest", address)
+        send(space, "host", address)
+        assert heard.stdout
+        assert heard.stdout.readline() == "host\n"
 
 
 STREAM = """
