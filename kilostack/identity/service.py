@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import msgspec
 
-from kilostack.core.errors import Unavailable
+from kilostack.core.errors import NotFound, Unavailable
 from kilostack.core.secret import Secret
 from kilostack.core.vault import Entropy, Vault
 from kilostack.core.world import World
@@ -31,6 +31,8 @@ from kilostack.identity.app.sign_in import SignIn
 from kilostack.identity.app.signing import Signing
 from kilostack.identity.app.tokens import Tokens
 from kilostack.identity.model.catalog import Endpoint
+from kilostack.identity.model.directory import DEFAULT_DOMAIN
+from kilostack.identity.store import directory
 from kilostack.identity.store import tokens as store
 from kilostack.store.database import Database, Tx
 from kilostack.wire.calls import Actor, Answers
@@ -105,6 +107,13 @@ class IdentityService:
         """Seed a new cloud; of an older one, only services that it lacks are added."""
         await self._bootstrap.directory(admin_password, demo_password)
         await self._bootstrap.services(self._parts.settings.region, places)
+
+    async def project_id(self, name: str) -> str:
+        """The id of a project of the default domain. Raises `NotFound`."""
+        found = await self._parts.db.read(lambda tx: directory.PROJECTS.where(tx, domain_id=DEFAULT_DOMAIN, name=name))
+        if not found:
+            raise NotFound(f"Could not find project: {name}.")
+        return found[0].id
 
     async def _changes(self, asked: ChangesAsked, actor: Actor) -> TokenRules:
         now = self._parts.world.now()
