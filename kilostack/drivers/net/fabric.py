@@ -128,6 +128,26 @@ def plan(cloud: str, hosts: int, public_cidr: str | None, routes: tuple[Route, .
     )
 
 
+def host_from_inside(cloud: str, number: int) -> HostPlan:
+    """What the agent of host `number` is told about its network; called in that host's namespace, where the machine's
+    routes are not to be seen. Raises `CommandFailed` where the fabric is not there."""
+    seen = links.observe()
+    try:
+        (address,) = seen["under0"].addresses
+        link_address, _, gateway = next(iter(seen[EXTERNAL_BRIDGE].addresses)).split()
+    except (KeyError, ValueError, StopIteration):
+        raise command.CommandFailed("this is not the network namespace of a host of ours") from None
+    prefix = f"ks-{identifier(cloud)}-h{number}"
+    return HostPlan(
+        name=f"{cloud}-host-{number}",
+        namespace=prefix,
+        prefix=prefix,
+        address=address.partition("/")[0],
+        link_address=link_address,
+        resolver=gateway.partition("/")[0],
+    )
+
+
 def _asked(cidr: str, routes: tuple[Route, ...]) -> IPv4Network:
     try:
         public = IPv4Network(cidr)

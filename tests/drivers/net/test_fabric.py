@@ -134,6 +134,15 @@ def test_ensure_twice_changes_nothing_and_remove_leaves_nothing(machine: str) ->
 
 
 @pytest.mark.root
+def test_an_agent_learns_its_place_from_inside(machine: str) -> None:
+    for host in ensure(hosts=2).hosts:
+        with command.entered(host.namespace):
+            assert fabric.host_from_inside(CLOUD, int(host.name[-1])) == host
+    with command.entered(machine), pytest.raises(command.CommandFailed):
+        fabric.host_from_inside(CLOUD, 1)
+
+
+@pytest.mark.root
 def test_what_is_missing_is_mended(machine: str) -> None:
     made = ensure(hosts=2)
     first, second = (host.namespace for host in made.hosts)
