@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import stat
 import subprocess
@@ -205,6 +206,19 @@ def test_it_leaves_the_terminal(shell: Shell, port: int) -> None:
         assert os.getsid(row["pid"]) != os.getsid(0)
         assert Path(f"/proc/{row['pid']}/cwd").readlink() == Path("/")
         assert b"OS_PASSWORD" not in Path(f"/proc/{row['pid']}/environ").read_bytes()
+
+
+def test_a_supervisor_keeps_no_descriptor_of_who_started_it(shell: Shell, port: int) -> None:
+    up(shell, port)
+    os.kill(shell.pid("supervisor"), signal.SIGKILL)
+    wait_until(lambda: shell.status() == [], "the end of the supervisor")
+    reader, writer = os.pipe()
+    command = [*shell.argv, "supervise", "--state-dir", str(shell.state_dir)]
+    subprocess.run(command, env=shell.environment, stdout=writer, stderr=writer, pass_fds=(writer,), check=True)
+    os.close(writer)
+    with os.fdopen(reader) as pipe:
+        assert pipe.read() == ""
+    assert len(shell.status()) == 2
 
 
 def test_another_build_replaces_the_processes(shell: Shell, port: int) -> None:

@@ -39,7 +39,8 @@ class Child:
         self._popen: subprocess.Popen[bytes] | None = None
         self._told: signal.Signals | None = None
         self._started_at = 0.0
-        self._pause_s = FIRST_PAUSE_S
+        #: how long it will wait after its next death
+        self.pause_s = FIRST_PAUSE_S
 
     @property
     def is_running(self) -> bool:
@@ -48,7 +49,7 @@ class Child:
     @property
     def is_steady(self) -> bool:
         """Running, and not one of a row of quick deaths."""
-        return self.is_running and (self.last_exit is None or time.monotonic() - self._started_at > self._pause_s)
+        return self.is_running and (self.last_exit is None or time.monotonic() - self._started_at > self.pause_s)
 
     @property
     def output(self) -> int:
@@ -58,6 +59,7 @@ class Child:
 
     def start(self) -> None:
         """Start it; a program that cannot be started counts as one that died at once."""
+        self._started_at = time.monotonic()
         try:
             self._popen = subprocess.Popen(
                 self.spec.argv,
@@ -75,7 +77,6 @@ class Child:
             return
         os.set_blocking(self.output, False)
         self.process = process(self._popen.pid)
-        self._started_at = time.monotonic()
         self.log.note(f"started as process {self._popen.pid}")
 
     def read(self) -> bool:
@@ -120,11 +121,11 @@ class Child:
 
     def _ended(self, code: int) -> None:
         if time.monotonic() - self._started_at > SETTLED_S:
-            self._pause_s = FIRST_PAUSE_S
+            self.pause_s = FIRST_PAUSE_S
         self.last_exit = code
         self.restarts += 1
-        self.due_at = time.monotonic() + self._pause_s
-        self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
+        self.due_at = time.monotonic() + self.pause_s
+        self.pause_s = min(self.pause_s * 2, LONGEST_PAUSE_S)
         expected = code == 0 or (self._told is not None and code == -self._told)
         self.log.note(f"ended: {describe_exit(code)}", "info" if expected else "error")
 
