@@ -18,7 +18,10 @@ from kilostack.cli.owner import assume, who_typed
 from kilostack.cli.program import Program
 from kilostack.core.settings import Settings
 
-#: The control plane's answer: what `_tell` reads, as JSON. It shows a server only to those who may see it.
+#: Where the control plane answers, to those who may see the server: JSON with
+#:   server: {id, name, status}
+#:   decisions: [{at, outcome, host, record: {asked, hosts, rules: [{rule, left, removed: {host: why}}], weights}}]
+#:   sagas: [{at, name, state, steps: [{at, step, state, detail}]}]
 RECORD = "/internal/v1/servers/{server_id}/why"
 
 TIMEOUT_S = 10.0
@@ -111,11 +114,25 @@ def _find(api: Api, server: str) -> str:
 
 def _tell(record: dict[str, Any]) -> None:
     server = record["server"]
-    print(f"Server {server['name']} ({server['id']}) is {server['status']}")
+    print(f"Server {server['name']} ({server['id']}) is {server['status']}.")
     for decision in record["decisions"]:
-        chosen = f"chose {decision['host']}" if decision["host"] else "found no host"
-        print(f"\n{decision['at']}  the scheduler {chosen}")
-        show(decision["considered"], ("host", "rule", "passed", "detail"), "table")
+        _tell_decision(decision)
     for saga in record["sagas"]:
         print(f"\n{saga['at']}  {saga['name']}: {saga['state']}")
         show(saga["steps"], ("at", "step", "state", "detail"), "table")
+
+
+def _tell_decision(decision: dict[str, Any]) -> None:
+    found = decision["record"]
+    print(f"\n{decision['at']}  {decision['outcome']}")
+    if found.get("asked"):
+        print("asked for: " + ", ".join(f"{what} {value}" for what, value in found["asked"].items()))
+    rules = [{**rule, "removed": len(rule["removed"]) + rule.get("more", 0)} for rule in found.get("rules", ())]
+    if rules:
+        print(f"of {found['hosts']} hosts, rule by rule:")
+        show(rules, ("rule", "left", "removed"), "table")
+    for rule in found.get("rules", ()):
+        for host, reason in rule["removed"].items():
+            print(f"  {host}: {reason}")
+    if found.get("weights"):
+        show(found["weights"], ("host", "score"), "table")

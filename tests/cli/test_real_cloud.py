@@ -162,6 +162,16 @@ def test_a_public_range_that_cannot_be_had_leaves_nothing_behind(shell: Shell, p
     assert not shell.clouds_yaml.exists()
 
 
+def test_a_second_real_cloud_of_the_same_name_is_refused(shell: Shell, port: int, image: str, tmp_path: Path) -> None:
+    """Namespaces and links bear the name, so two would take each other's."""
+    shell.type("up", "--port", str(port), "--image", image)
+    other = ("--state-dir", str(tmp_path / "other"))
+    said = shell.type("up", "--port", "1", "--image", image, *other, code=1).stderr
+    assert f"running already, from {shell.state_dir}" in said
+    assert not (tmp_path / "other").exists()
+    shell.type("down")
+
+
 def test_without_an_image_it_says_how_to_get_one(shell: Shell) -> None:
     assert "make image" in shell.type("up", code=1).stderr
     assert not shell.state_dir.exists()
