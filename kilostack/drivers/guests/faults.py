@@ -17,7 +17,7 @@ _SIGNS: Final = (
     (("no space left", "disk quota exceeded"), NO_SPACE),
     (("cannot allocate memory", "cannot set up guest memory", "could not allocate"), NO_MEMORY),
     (('failed to get "write" lock', "failed to get shared"), "The guest's disk is in use by another process."),
-    (("could not configure /dev/net/tun", "tap"), "The host could not connect the guest to its network."),
+    (("/dev/net/tun",), "The host could not connect the guest to its network."),
 )
 
 

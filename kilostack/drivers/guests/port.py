@@ -102,8 +102,12 @@ class GuestDriver(Protocol):
         """Ids of guests that stopped without being asked. For one reader; ends never."""
 
 
+def is_guest_id(name: str) -> bool:
+    return _GUEST_ID.fullmatch(name) is not None
+
+
 def check_guest_id(guest_id: str) -> str:
     """The id itself, which is about to become a file's name; raises `GuestFault` when it is no UUID."""
-    if not _GUEST_ID.fullmatch(guest_id):
+    if not is_guest_id(guest_id):
         raise GuestFault("The guest's id is not a UUID.", final=True)
     return guest_id

@@ -167,6 +167,7 @@ class QemuGuests:
                 await self._sessions.end(files, running)
             await self._end_strays(files)
             await self._world.in_thread(files.remove)
+            self._sessions.forget(guest_id)
             self._images.remove_unused(self._directories.images())
 
     async def console(self, guest_id: str, lines: int | None = None) -> str:

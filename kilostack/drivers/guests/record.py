@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from kilostack.drivers.guests.port import check_guest_id
+from kilostack.drivers.guests.port import check_guest_id, is_guest_id
 
 #: leaves room for the longest name below a run directory within the kernel's limit for socket paths
 MAX_RUN_DIR_BYTES: Final = 107 - len("/0123456789abcdef.con")
@@ -149,18 +149,21 @@ class GuestDirectories:
         self._run_dir = run_dir
 
     def open(self) -> None:
-        """Make the directories, and end removals that were cut off."""
+        """Make the directories, and clear away what was cut off: removals, and beginnings without a record."""
         for directory in (self._root, self._run_dir):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         for gone in self._root.glob(f"{_GONE}*"):
             shutil.rmtree(gone)
+        for files in self:
+            if files.read() is None:
+                shutil.rmtree(files.directory)
 
     def of(self, guest_id: str) -> GuestFiles:
         return GuestFiles(check_guest_id(guest_id), self._root / guest_id, self._run_dir)
 
     def __iter__(self) -> Iterator[GuestFiles]:
         for directory in sorted(self._root.iterdir()):
-            if not directory.name.startswith("."):
+            if is_guest_id(directory.name):
                 yield self.of(directory.name)
 
     def images(self) -> set[str]:

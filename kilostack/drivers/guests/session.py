@@ -135,6 +135,10 @@ class Sessions:
             self._poke(files)
             return session
 
+    def forget(self, guest_id: str) -> None:
+        """The guest is gone for good."""
+        self._locks.pop(guest_id, None)
+
     def _keep(self, files: GuestFiles, session: _Session) -> None:
         self._sessions[files.id] = session
         follower = self._world.spawn(self._follow(files, session), f"follow guest {files.id}")

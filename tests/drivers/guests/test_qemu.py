@@ -71,6 +71,18 @@ async def test_removal_leaves_no_file_and_no_process(host: QemuHost) -> None:
     assert not proc(pid).exists()
 
 
+async def test_what_was_cut_off_is_cleared_away_and_what_is_not_ours_is_left_alone(host: QemuHost) -> None:
+    guest = guest_of(host)
+    guests = host.directory / "guests"
+    for name in (guest.id, f".gone-{guest.id}", "lost+found"):
+        (guests / name).mkdir(parents=True)
+        (guests / name / "root.qcow2.part").touch()
+    driver = await host.open()
+    assert await driver.observe() == {}
+    assert [path.name for path in guests.iterdir()] == ["lost+found"]
+    await run(driver, guest)
+
+
 async def test_a_process_id_that_another_program_has_by_now_is_left_alone(host: QemuHost) -> None:
     driver, guest = await host.open(), guest_of(host)
     await run(driver, guest)

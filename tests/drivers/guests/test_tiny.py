@@ -13,7 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+
+from kilostack.drivers.guests.port import Observed, Stop
+from tests.drivers.guests.contract import guest_of, run, until
+from tests.drivers.guests.hosts import QemuHost
 
 pytestmark = pytest.mark.root
 
@@ -184,6 +189,26 @@ async def test_a_guest_without_metadata_boots_and_takes_it_later(tiny: Tiny) -> 
     await tiny.says("hostname late, 1 keys")
     await tiny.says("user data ended with 0")
     assert await tiny.ssh("root", "cat /var/lib/ran") == "ran"
+
+
+@pytest.fixture
+def content(image: Path) -> bytes:
+    return image.read_bytes()
+
+
+async def test_the_driver_boots_and_stops_it(content: bytes, qemu_host: QemuHost) -> None:
+    driver = await qemu_host.open()
+    wanted = qemu_host.source.add("tiny", content, "qcow2")
+    guest = msgspec.structs.replace(guest_of(qemu_host), image=wanted, memory_mib=128)
+    await run(driver, guest)
+
+    async def is_ready() -> bool:
+        return "tiny: ready" in await driver.console(guest.id)
+
+    await until(qemu_host, is_ready)
+    await driver.stop(guest.id, DEADLINE_S)
+    assert "power button" in await driver.console(guest.id, 5)
+    assert await driver.look(guest.id) == Observed(id=guest.id, boot=1, stop=Stop.ASKED)
 
 
 async def test_nobody_gets_in_by_a_password(tiny: Tiny) -> None:
