@@ -137,9 +137,9 @@ def _ensure_routes(router: Router, namespace: str) -> None:
         for family in ("-4", "-6")
         for item in command.ask(("ip", family, "-j", "route", "show", "proto", _PROTOCOL), namespace=namespace)
     ]
-    lines = [f"route del {to} via {via} proto {_PROTOCOL}" for to, via in have if (to, via) not in wanted]
+    lines = [f"route del {_to(to, via)} via {via} proto {_PROTOCOL}" for to, via in have if (to, via) not in wanted]
     lines += [
-        f"route replace {to} via {via} proto {_PROTOCOL}{_onlink(router, to)}"
+        f"route replace {_to(to, via)} via {via} proto {_PROTOCOL}{_onlink(router, to)}"
         for to, via in sorted(wanted)
         if (to, via) not in have
     ]
@@ -164,6 +164,11 @@ def _destination(cidr: str) -> str:
     if network.prefixlen == 0:
         return "default"
     return str(network.network_address) if network.num_addresses == 1 else str(network)
+
+
+def _to(destination: str, via: str) -> str:
+    """As `ip` has to be told it: its word `default` means IPv4 only."""
+    return "::/0" if destination == "default" and ":" in via else destination
 
 
 def _onlink(router: Router, to: str) -> str:

@@ -212,12 +212,17 @@ class Lab:
                 subprocess.run(["ip", "netns", "del", name], check=True)
 
 
+def serving_six(namespace: str, address: str, port: int) -> contextlib.AbstractContextManager[None]:
+    """As `serving`, over IPv6."""
+    return serving(namespace, address, port, family="AF_INET6")
+
+
 @contextlib.contextmanager
-def serving(namespace: str, address: str, port: int, answer: str = "hello") -> Iterator[None]:
+def serving(namespace: str, address: str, port: int, answer: str = "hello", family: str = "AF_INET") -> Iterator[None]:
     """A server there that answers each connection with one line."""
     code = (
         "import socket\n"
-        f"s=socket.create_server(('{address}',{port}))\nprint('up',flush=True)\n"
+        f"s=socket.create_server(('{address}',{port}),family=socket.{family})\nprint('up',flush=True)\n"
         f"while True:\n c,_=s.accept(); c.sendall(b'{answer}'); c.close()\n"
     )
     with process(namespace, code):

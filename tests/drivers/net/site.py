@@ -26,6 +26,7 @@ def identifier(kind: int, number: int) -> str:
 NET = identifier(1, 1)
 PUBLIC = identifier(1, 2)
 SUBNET = identifier(2, 1)
+SUBNET_SIX = identifier(2, 6)
 ROUTER = identifier(3, 1)
 GROUP = identifier(4, 1)
 DHCP_PORT = identifier(5, 2)
@@ -71,6 +72,7 @@ class Site:
     floating: dict[int, str] = field(default_factory=dict)
     nameservers: tuple[str, ...] = ()
     with_router: bool = True
+    with_six: bool = False
     #: guests whose address is another's number
     addresses: dict[int, int] = field(default_factory=dict)
 
@@ -80,13 +82,20 @@ class Site:
     def public_address(self, number: int) -> str:
         return str(IPv4Network(self.public_cidr).network_address + number)
 
+    def address_six(self, number: int) -> str:
+        return f"fd00:10::{number}"
+
+    def fixed_ips(self, number: int) -> tuple[tuple[str, str], ...]:
+        four = ((SUBNET, self.address(number)),)
+        return (*four, (SUBNET_SIX, self.address_six(number))) if self.with_six else four
+
     def port(self, number: int, **more: object) -> Port:
         values: dict[str, object] = {
             "id": identifier(5, number),
             "revision": 1,
             "network_id": NET,
             "mac": mac(number),
-            "fixed_ips": ((SUBNET, self.address(number)),),
+            "fixed_ips": self.fixed_ips(number),
             "device_id": identifier(6, number),
             "security_groups": (GROUP,),
         }
@@ -96,7 +105,7 @@ class Site:
         return Entry(
             port_id=identifier(5, number),
             mac=mac(number),
-            fixed_ips=((SUBNET, self.address(number)),),
+            fixed_ips=self.fixed_ips(number),
             host=host,
             device_id=identifier(6, number),
             device_owner="compute:nova",
@@ -138,10 +147,15 @@ class Site:
                     dns_nameservers=self.nameservers,
                     host_routes=(("192.168.77.0/24", self.address(99)),),
                 ),
+                *self._subnet_six(),
             ),
             dhcp=dhcp,
             entries=(dhcp, leg, *(self._entry(number, host) for number, host in sorted(self.homes.items()))),
         )
+
+    def _subnet_six(self) -> tuple[Subnet, ...]:
+        made = Subnet(id=SUBNET_SIX, cidr="fd00:10::/64", ip_version=6, gateway_ip=None, enable_dhcp=False)
+        return (made,) if self.with_six else ()
 
     def public(self) -> Network:
         return Network(
@@ -165,7 +179,7 @@ class Site:
         )
 
     def group(self) -> Group:
-        members = tuple(self.address(number) for number in sorted(self.homes))
+        members = tuple(address for number in sorted(self.homes) for _, address in self.fixed_ips(number))
         return Group(id=GROUP, revision=1, rules=(*egress(), *self.rules), members=members)
 
     def router(self) -> Router:

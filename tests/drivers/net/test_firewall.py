@@ -18,7 +18,9 @@ from tests.drivers.net.site import egress, identifier, mac
 ZONE = 7
 
 protocols = st.sampled_from([None, "any", "tcp", "udp", "icmp", "icmpv6", "sctp", "gre", "vrrp", "50", "255", "0"])
-addresses = st.sampled_from(["10.0.0.1", "10.0.0.2", "10.0.1.0/24", "10.0.0.0/16", "fd00::1", "fd00::/64"])
+addresses = st.sampled_from(
+    ["10.0.0.1", "10.0.0.2", "10.0.1.0/24", "10.0.0.0/16", "fd00::1", "fd00::/64", "0.0.0.0/0", "::/0"]
+)
 
 
 @st.composite

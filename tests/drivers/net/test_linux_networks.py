@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from kilostack.drivers.net import command, dnsmasq, names
-from kilostack.wire.network import tap_name
+from kilostack.wire.network import Rule, tap_name
 from tests.drivers.net import lab as laboratory
 from tests.drivers.net.lab import (
     OUTSIDE,
@@ -24,6 +25,7 @@ from tests.drivers.net.lab import (
     pings,
     process,
     serving,
+    serving_six,
     sh,
     works,
 )
@@ -147,6 +149,33 @@ async def test_security_groups(lab: Lab) -> None:
         await lab.converge()
         assert connects(first, address, NEXT_PORT) == "hello"
         assert connects(third, address, NEXT_PORT) is None
+
+
+async def test_rules_over_ipv6(lab: Lab) -> None:
+    lab.site.with_six = True
+    first, second = (lab.boot(host, number) for host, number in zip(lab.hosts, (10, 11), strict=True))
+    lab.site.rules = (PING,)
+    await lab.converge()
+    for number, guest in ((10, first), (11, second)):
+        sh(guest, f"ip addr add {lab.site.address_six(number)}/64 dev eth0 nodad")
+    target = lab.site.address_six(11)
+    with serving_six(second, target, NEXT_PORT):
+        assert not pings(first, target), "a rule for IPv4 opened IPv6"
+        assert connects(first, target, NEXT_PORT) is None
+        allowed = allow("tcp", NEXT_PORT, remote_group_id=GROUP)
+        lab.site.rules = (six(PING), six(allowed))
+        await lab.converge()
+        eventually(lambda: pings(first, target))
+        assert connects(first, target, NEXT_PORT) == "hello"
+        sh(first, "ip -6 neigh flush dev eth0")
+        assert pings(first, target), "neighbours across the tunnel"
+        sh(first, "ip addr add fd00:10::66/64 dev eth0 nodad")
+        assert not pings(first, target, "-I fd00:10::66")
+
+
+def six(rule: Rule) -> Rule:
+    """The same rule for IPv6."""
+    return msgspec.structs.replace(rule, ethertype="IPv6")
 
 
 async def test_a_guest_cannot_pretend_to_be_another(lab: Lab, host: str) -> None:
