@@ -95,6 +95,47 @@ class GroupChange(msgspec.Struct, frozen=True, kw_only=True):
     add: bool
 
 
+class ServerPort(msgspec.Struct, frozen=True, kw_only=True):
+    """A port of a server, as compute's os-interface shows it."""
+
+    port_id: str
+    network_id: str
+    mac: str
+    #: "ACTIVE", "DOWN", ...
+    status: str
+    #: (subnet id, address)
+    fixed_ips: tuple[tuple[str, str], ...] = ()
+
+
+class ServerGroupRule(msgspec.Struct, frozen=True, kw_only=True):
+    """An ingress rule of a security group."""
+
+    id: str
+    protocol: str | None = None
+    port_range_min: int | None = None
+    port_range_max: int | None = None
+    remote_ip_prefix: str | None = None
+    #: name and project of the remote group
+    remote_group: tuple[str, str] | None = None
+
+
+class ServerGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """A security group of a server's ports."""
+
+    id: str
+    name: str
+    description: str
+    project_id: str
+    rules: tuple[ServerGroupRule, ...] = ()
+
+
+class ServerNetworkDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """Ports in the order of the nics, and their groups without repeats."""
+
+    ports: tuple[ServerPort, ...] = ()
+    groups: tuple[ServerGroup, ...] = ()
+
+
 class PortIds(msgspec.Struct, frozen=True):
     ports: tuple[str, ...]
 
@@ -111,3 +152,5 @@ ADDRESSES: Op[AddressesAsked, dict[str, ServerNetworking]] = Op(
 )
 #: raises NotFound, Conflict
 CHANGE_GROUP: Op[GroupChange, Nothing] = Op("network.change_group", GroupChange, Nothing)
+#: a server's ports and groups as they are now; empty for a server that network does not know
+DESCRIBE_SERVER: Op[ServerPorts, ServerNetworkDetail] = Op("network.describe_server", ServerPorts, ServerNetworkDetail)

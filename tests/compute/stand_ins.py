@@ -25,11 +25,17 @@ from kilostack.wire.image_calls import GET_IMAGE, ImageAsked, ImageFacts
 from kilostack.wire.network_calls import (
     CHANGE_GROUP,
     CHECK_NICS,
+    DESCRIBE_SERVER,
     Address,
     CheckedNics,
     CheckNics,
     GroupChange,
+    ServerGroup,
+    ServerGroupRule,
+    ServerNetworkDetail,
     ServerNetworking,
+    ServerPort,
+    ServerPorts,
     WantedNic,
 )
 from kilostack.wire.placement_calls import PROVIDERS, Inventory, Provider, Providers
@@ -39,6 +45,7 @@ IMAGE = "11111111-1111-4111-8111-111111111111"
 BIG_IMAGE = "11111111-1111-4111-8111-222222222222"
 QUEUED_IMAGE = "11111111-1111-4111-8111-333333333333"
 NETWORK = "22222222-2222-4222-8222-222222222222"
+PORT = "22222222-2222-4222-8222-333333333333"
 NOW = 1_790_000_000_000_000
 _GIB = 1 << 30
 
@@ -59,6 +66,7 @@ class Neighbours:
         self.answers.add(CHECK_NICS, self.nics)
         self.answers.add(CHANGE_GROUP, self.group)
         self.answers.add(PROVIDERS, self.providers)
+        self.answers.add(DESCRIBE_SERVER, self.describe)
 
     async def image(self, asked: ImageAsked, actor: Actor) -> ImageFacts:
         if (facts := _IMAGES.get(asked.image_id)) is None:
@@ -86,6 +94,17 @@ class Neighbours:
             raise errors.NotFound("Security group missing not found.")
         self.group_changes.append(asked)
         return Nothing()
+
+    async def describe(self, asked: ServerPorts, actor: Actor) -> ServerNetworkDetail:
+        port = ServerPort(
+            port_id=PORT, network_id=NETWORK, mac="fa:16:3e:00:00:01", status="ACTIVE", fixed_ips=(("s", "10.0.0.5"),)
+        )
+        rules = (
+            ServerGroupRule(id="r1", protocol="tcp", port_range_min=22, port_range_max=22),
+            ServerGroupRule(id="r2", remote_group=("default", "p")),
+        )
+        group = ServerGroup(id="g1", name="default", description="all", project_id="p", rules=rules)
+        return ServerNetworkDetail(ports=(port,), groups=(group,))
 
     async def providers(self, asked: ChangesAsked, actor: Actor) -> Providers:
         inventories = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import UTC, datetime
 from typing import Any
 
@@ -47,8 +46,3 @@ def flag(value: Any) -> bool | None:
 def whole_number(value: Any) -> int:
     """A number that a body may give as text."""
     return int(value)
-
-
-def host_id(project_id: str, host: str | None) -> str:
-    """The name of a host towards one project; different for every project."""
-    return hashlib.sha224(f"{project_id}{host}".encode()).hexdigest() if host else ""

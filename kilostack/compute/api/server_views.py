@@ -8,7 +8,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from kilostack.compute.api.formats import host_id, time_fraction, time_z
+from kilostack.compute.api.formats import time_fraction, time_z
+from kilostack.compute.model.naming import host_id
 from kilostack.compute.model.server import Server, ServerState, vm_state
 from kilostack.compute.model.status import POWER_STATES, status
 from kilostack.compute.store.server_lists import HostSeen

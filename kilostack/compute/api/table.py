@@ -6,10 +6,21 @@ from collections.abc import Iterable
 
 import msgspec
 
+from kilostack.compute.api.extensions import ExtensionsApi
+from kilostack.compute.api.flavor_items import FlavorItemsApi
+from kilostack.compute.api.flavors import FlavorsApi
+from kilostack.compute.api.hypervisors import HypervisorsApi
+from kilostack.compute.api.instance_actions import InstanceActionsApi
+from kilostack.compute.api.keypairs import KeypairsApi
+from kilostack.compute.api.quotas import QuotasApi
 from kilostack.compute.api.server_actions import ServerActionsApi
 from kilostack.compute.api.server_items import ServerItemsApi
+from kilostack.compute.api.server_network import ServerNetworkApi
 from kilostack.compute.api.server_views import ServerViews
 from kilostack.compute.api.servers import ServersApi
+from kilostack.compute.api.services import ServicesApi
+from kilostack.compute.api.why import own_api
+from kilostack.compute.api.zones import ZonesApi
 from kilostack.compute.app.parts import Parts
 from kilostack.core.errors import BadRequest
 from kilostack.http import discovery
@@ -24,12 +35,22 @@ PREFIX = "/compute/v2.1"
 
 
 def api(parts: Parts) -> tuple[Api, ...]:
-    """The APIs that compute serves: version documents, the OpenStack API."""
+    """The APIs that compute serves: version documents, the OpenStack API, and our own."""
     views = ServerViews(Fragments(parts.world.new_id()))
     routes: list[Route] = [
         *ServersApi(parts, views).routes(),
         *ServerActionsApi(parts).routes(),
         *ServerItemsApi(parts).routes(),
+        *ServerNetworkApi(parts).routes(),
+        *InstanceActionsApi(parts).routes(),
+        *FlavorsApi(parts).routes(),
+        *FlavorItemsApi(parts).routes(),
+        *KeypairsApi(parts).routes(),
+        *QuotasApi(parts).routes(),
+        *ZonesApi(parts).routes(),
+        *HypervisorsApi(parts).routes(),
+        *ServicesApi(parts).routes(),
+        *ExtensionsApi(parts).routes(),
     ]
     compute = Api(
         name="compute",
@@ -39,7 +60,7 @@ def api(parts: Parts) -> tuple[Api, ...]:
         request_id_header="x-compute-request-id",
         routes=(*discovery.compute_version(VERSIONS), *routes, *_with_project(routes)),
     )
-    return discovery.compute_root(VERSIONS), compute
+    return discovery.compute_root(VERSIONS), compute, own_api(parts)
 
 
 def _with_project(routes: Iterable[Route]) -> Iterable[Route]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 _LONGEST = 63
@@ -26,3 +27,8 @@ def numbered(name: str, index: int, total: int, longest: int = 255) -> str:
 def numbered_hostname(name: str, server_id: str, index: int, total: int) -> str:
     """`hostname` of one of several servers made by one request."""
     return numbered(hostname(name, server_id), index, total, _LONGEST)
+
+
+def host_id(project_id: str, host: str | None) -> str:
+    """The name of a host towards one project; different for every project, "" for no host."""
+    return hashlib.sha224(f"{project_id}{host}".encode()).hexdigest() if host else ""
