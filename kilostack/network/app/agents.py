@@ -44,6 +44,10 @@ class Agents:
             found += agents.of_host(host, alive=alive, heartbeat_at=heartbeat_at)
         return found
 
+    async def any_alive(self) -> bool:
+        """Whether any host could take a router or serve a network now."""
+        return any(agent.alive for agent in await self._parts.db.read(self._all))
+
     async def get(self, ctx: Context, agent_id: str) -> Agent:
         for agent in await self.every(ctx):
             if agent.id == agent_id:

@@ -27,6 +27,7 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
     network_type: str
     physical_network: str | None = None
     segmentation_id: int | None = None
+    status: str = "ACTIVE"
     #: ids, in the order in which they were made
     subnets: tuple[str, ...] = ()
     #: the project that sees it, or `EVERYBODY`

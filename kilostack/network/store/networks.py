@@ -28,6 +28,7 @@ COLLECTION = Collection(
         "project_id": "project_id",
         "description": "description",
         "mtu": "mtu",
+        "status": "status",
         "port_security_enabled": "port_security_enabled",
         "provider:network_type": "network_type",
         "provider:physical_network": "physical_network",
@@ -41,6 +42,7 @@ COLLECTION = Collection(
         "name": "name",
         "admin_state_up": "admin_state_up",
         "mtu": "mtu",
+        "status": "status",
         "project_id": "project_id",
         "created_at": "created_at",
         "updated_at": "updated_at",
@@ -84,6 +86,8 @@ _RAISE_CURSOR = Query(update(cursors).where(cursors.c.name == "segment").values(
 _MOVE_CURSOR = Query(update(cursors).where(cursors.c.name == "segment").values(next=p("to")))
 _CURSOR = Query(select(cursors.c.next).where(cursors.c.name == "segment"))
 _START_CURSOR = Query(insert(cursors).values(name="segment", next=FIRST_SEGMENT + 1))
+_FURNISHED = Query(select(cursors.c.next).where(cursors.c.name == "furnished"))
+_SET_FURNISHED = Query(insert(cursors).values(name="furnished", next=1))
 _SEGMENTS = Query(
     select(networks.c.segmentation_id)
     .where(networks.c.segmentation_id >= p("low"))
@@ -113,6 +117,17 @@ async def subnets_of(tx: Tx, network: Network) -> list[Subnet]:
 def audience(network: Network) -> str:
     """Who sees it: everybody when it is shared or external, else its project."""
     return EVERYBODY if network.shared or network.external else network.project_id
+
+
+async def is_furnished(tx: Tx) -> bool:
+    """Whether the cloud has had its first networks."""
+    return await tx.one(_FURNISHED) is not None
+
+
+async def furnished(tx: Tx) -> None:
+    """Remember that the cloud has had its first networks."""
+    if not await is_furnished(tx):
+        await tx.run(_SET_FURNISHED)
 
 
 async def next_segment(tx: Tx) -> int:

@@ -57,6 +57,7 @@ COLLECTION = Collection(
 _BY_MAC = Query(select(ports.c.id).where(ports.c.network_id == p("network"), ports.c.mac_address == p("mac")))
 _IDS_WITH_ADDRESS = Query(select(address_rows.c.port_id).where(address_rows.c.address == p("address")))
 _IDS_LIKE = Query(select(address_rows.c.port_id).where(address_rows.c.address.like(p("pattern"))))
+_SERVERS = Query(select(ports.c.device_id).where(ports.c.slot.is_not(None)).distinct().order_by(ports.c.device_id))
 _IDS_ON_SUBNET = Query(select(address_rows.c.port_id).where(address_rows.c.subnet_id == p("subnet")))
 
 
@@ -163,3 +164,8 @@ async def ids_on_subnet(tx: Tx, subnet_id: str) -> list[str]:
 
 async def ids_in_groups(tx: Tx, group_ids: list[str]) -> set[str]:
     return {member.port_id for member in await MEMBERS.within(tx, "group_id", group_ids)}
+
+
+async def servers(tx: Tx) -> list[str]:
+    """Ids of the servers that compute has bound ports for."""
+    return [row[0] for row in await tx.all(_SERVERS)]

@@ -52,6 +52,7 @@ networks = Table(
     text("network_type", 16),
     text("physical_network", null=True),
     integer("segmentation_id", null=True),
+    text("status", 16),
     json("subnets"),
     uuid("audience"),
     integer("created_at"),
