@@ -181,8 +181,6 @@ class GuestsPart:
         while True:
             await self._wait(worker)
             worker.wake.clear()
-            if not self._is_complete or self._is_stopping:
-                continue
             try:
                 is_gone = await self._turn(guest_id, worker)
             except GuestFault as fault:

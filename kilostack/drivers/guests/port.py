@@ -99,7 +99,8 @@ class GuestDriver(Protocol):
         """The end of what the guest wrote to its serial console: the last `lines`, or all that is kept."""
 
     def changes(self) -> AsyncIterator[str]:
-        """Ids of guests that stopped without being asked. For one reader; ends never."""
+        """Ids of guests that have stopped, whoever stopped them, once each time; some may be gone altogether by then.
+        For one reader; ends never."""
 
 
 def is_guest_id(name: str) -> bool:

@@ -31,7 +31,7 @@ class _Session:
 
 
 class Sessions:
-    """All sessions of a host. `notify` is called with the id of a guest that stopped without having been asked."""
+    """All sessions of a host. `notify` is called with the id of a guest whose process has ended."""
 
     def __init__(self, world: World, notify: Callable[[str], None]) -> None:
         self._world = world

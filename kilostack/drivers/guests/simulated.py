@@ -19,6 +19,7 @@ class Behaviour:
     #: how long it takes to fetch an image that no guest here has yet
     fetch_s: float = 0.2
     disk_s: float = 0.02
+    look_s: float = 0.002
     start_s: float = 0.1
     #: from the start to "ready" on the console; the power button is not heard before
     boot_s: float = 3.0
@@ -66,9 +67,9 @@ class SimulatedMachine:
             self._listener = None
 
     def end(self, guest_id: str, why: Stop) -> None:
-        """The guest shuts itself down, or its process dies."""
-        guest = self.guests[guest_id]
-        if guest.stop is None:
+        """The guest stops, if it runs."""
+        guest = self.guests.get(guest_id)
+        if guest is not None and guest.stop is None:
             guest.stop = why
             if self._listener is not None:
                 self._listener(guest_id)
@@ -108,7 +109,9 @@ class SimulatedGuests:
         return {guest_id: self._observed(guest_id, guest) for guest_id, guest in self._machine.guests.items()}
 
     async def look(self, guest_id: str) -> Observed | None:
-        guest = self._machine.guests.get(check_guest_id(guest_id))
+        check_guest_id(guest_id)
+        await self._world.sleep(self._machine.of(guest_id).look_s)
+        guest = self._machine.guests.get(guest_id)
         return None if guest is None else self._observed(guest_id, guest)
 
     def _observed(self, guest_id: str, guest: _SimulatedGuest) -> Observed:
@@ -166,11 +169,13 @@ class SimulatedGuests:
             booted = guest.console[-1][0] if guest.console else 0.0
             needed = max(0.0, booted - self._machine.clock()) + behaviour.shutdown_s
             await self._world.sleep(min(timeout_s, needed) if behaviour.hears_power_button else timeout_s)
-        if guest.stop in (None, Stop.DIED):
+        self._machine.end(guest_id, Stop.ASKED)
+        if guest.stop is Stop.DIED:
             guest.stop = Stop.ASKED
 
     async def remove(self, guest_id: str) -> None:
         await self._world.sleep(self._machine.of(guest_id).disk_s)
+        self._machine.end(guest_id, Stop.ASKED)
         self._machine.guests.pop(guest_id, None)
 
     async def console(self, guest_id: str, lines: int | None = None) -> str:

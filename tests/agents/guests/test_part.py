@@ -322,6 +322,16 @@ async def test_a_guest_that_came_and_went_unseen_is_told_absent(bench: Bench) ->
 
 
 @simulated
+async def test_a_guest_that_is_wanted_again_while_it_goes_comes_back(bench: Bench) -> None:
+    bench.machine.behaviour = replace(bench.machine.behaviour, look_s=0.01)
+    for number in range(1, 30):
+        await bench.running(guest(generation=2 * number))
+        bench.want()
+        await asyncio.sleep(number * 0.002)
+        await bench.running(guest(generation=2 * number + 1))
+
+
+@simulated
 async def test_guests_are_served_side_by_side(bench: Bench) -> None:
     bench.machine.behaviour = replace(bench.machine.behaviour, start_s=10, disk_s=1, fetch_s=0)
     wanted = [guest(id=f"{number:08x}-1111-4222-8333-444444444444") for number in range(6)]
@@ -346,6 +356,16 @@ async def test_stop_all_stops_what_runs_and_a_new_agent_starts_it_again(bench: B
     bench.crash()
     bench.want(guest(), deaf)
     await bench.until(lambda: all(there.stop is None for there in bench.machine.guests.values()))
+
+
+@simulated
+async def test_stop_all_breaks_off_starts(bench: Bench) -> None:
+    bench.machine.behaviour = replace(bench.machine.behaviour, start_s=5)
+    bench.want(guest())
+    await asyncio.sleep(2)
+    await bench.part.stop_all(1)
+    await asyncio.sleep(100)
+    assert [there.stop for there in bench.machine.guests.values()] == [Stop.NEVER_STARTED]
 
 
 @simulated
