@@ -153,6 +153,17 @@ class GuestsPart:
         """The present report of every guest that has one, those that are gone included."""
         return [*self._reports.values(), *self._absences.values()]
 
+    def guest(self, guest_id: str) -> Guest | None:
+        """The desired guest with that id, for whoever answers its questions."""
+        return self._desired.get(guest_id)
+
+    def confirm_gone(self, guest_id: str) -> None:
+        """The service waits to hear that this guest is gone: say so again, once a look has shown it."""
+        if guest_id not in self._desired:
+            worker = self._worker(guest_id)
+            worker.was_here = True
+            worker.wake.set()
+
     async def stop_all(self, timeout_s: float) -> None:
         """Stop every guest, by the power button at first; none is started again by this part."""
         self._is_stopping = True
