@@ -15,9 +15,7 @@ from kilostack.store.sql import Query, p
 from kilostack.wire.compute import GUEST_PREFIX, Guest
 from kilostack.wire.hosts import HostState
 
-_ON_HOST = Query(
-    select(guests.c.server_id, guests.c.revision).where(guests.c.host == p("host"), guests.c.removing == 0)
-)
+_ON_HOST = Query(select(guests.c.server_id, guests.c.revision, guests.c.removing).where(guests.c.host == p("host")))
 
 
 async def place(tx: Tx, host: str, guest: Guest, now: Micros) -> None:
@@ -49,14 +47,19 @@ async def _announce(tx: Tx, placed: Placed) -> None:
 
 
 async def host_state(tx: Tx, host: str, known: dict[str, int]) -> HostState:
-    """What a host that knows `known` has to learn."""
+    """What a host that knows `known` has to learn.
+
+    A guest that is being removed is named as removed even when the host does not know it: someone waits to hear that it
+    is gone.
+    """
     rows = await tx.all(_ON_HOST, host=host)
-    now = {GUEST_PREFIX + server_id: revision for server_id, revision in rows}
+    now = {GUEST_PREFIX + server_id: revision for server_id, revision, removing in rows if not removing}
+    going = {GUEST_PREFIX + server_id for server_id, _, removing in rows if removing}
     newer = [key for key, revision in now.items() if known.get(key) != revision]
     found = await GUESTS.within(tx, "server_id", [key.removeprefix(GUEST_PREFIX) for key in newer])
     changed = {GUEST_PREFIX + placed.server_id: msgspec.Raw(msgspec.json.encode(placed.guest)) for placed in found}
     return HostState(
         changed=changed,
         revisions={key: now[key] for key in changed},
-        removed=tuple(sorted(key for key in known if key not in now)),
+        removed=tuple(sorted(going.union(key for key in known if key not in now))),
     )
