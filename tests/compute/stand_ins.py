@@ -48,6 +48,20 @@ NETWORK = "22222222-2222-4222-8222-222222222222"
 PORT = "22222222-2222-4222-8222-333333333333"
 NOW = 1_790_000_000_000_000
 _GIB = 1 << 30
+FLAVOR_RECORDS = (
+    Flavor(id="1", name="m1.tiny", vcpus=1, memory_mib=128, disk_gib=1, created_at=NOW),
+    Flavor(id="2", name="m1.small", vcpus=1, memory_mib=256, disk_gib=2, created_at=NOW, extra_specs={"a:b": "c"}),
+    Flavor(id="9", name="hidden", vcpus=1, memory_mib=256, disk_gib=2, created_at=NOW, public=False),
+)
+KEY_RECORD = Keypair(
+    user_id="member-id",
+    name="k",
+    number=1,
+    type="ssh",
+    public_key="ssh-ed25519 AAAA k",
+    fingerprint="aa",
+    created_at=NOW,
+)
 
 _IMAGES = {
     IMAGE: {"name": "tiny", "status": "active", "virtual_size_bytes": 100 << 20},
@@ -158,26 +172,12 @@ async def seed(db: Database) -> None:
         created_at=NOW,
         updated_at=NOW,
     )
-    flavors = [
-        Flavor(id="1", name="m1.tiny", vcpus=1, memory_mib=128, disk_gib=1, created_at=NOW),
-        Flavor(id="2", name="m1.small", vcpus=1, memory_mib=256, disk_gib=2, created_at=NOW, extra_specs={"a:b": "c"}),
-        Flavor(id="9", name="hidden", vcpus=1, memory_mib=256, disk_gib=2, created_at=NOW, public=False),
-    ]
-    key = Keypair(
-        user_id="member-id",
-        name="k",
-        number=1,
-        type="ssh",
-        public_key="ssh-ed25519 AAAA k",
-        fingerprint="aa",
-        created_at=NOW,
-    )
 
     async def unit(tx: Tx) -> None:
         await HOSTS.insert(tx, host)
-        for flavor in flavors:
+        for flavor in FLAVOR_RECORDS:
             await FLAVORS.insert(tx, flavor)
-        await KEYPAIRS.insert(tx, key)
+        await KEYPAIRS.insert(tx, KEY_RECORD)
 
     await db.write(unit)
 
