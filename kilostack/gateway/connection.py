@@ -36,7 +36,7 @@ class Connection:
         self.lanes: Mapping[str, Lane] = {}
         self.is_replaced = False
         self._is_closed = False
-        self._side_work: set[asyncio.Task[None]] = set()
+        self._side_work: dict[asyncio.Task[None], None] = {}
         self.ended = asyncio.Event()
 
     def close(self, reason: str) -> None:
@@ -64,7 +64,7 @@ class Connection:
         finally:
             self._is_closed = True
             self._channel.close()
-            for task in self._side_work:
+            for task in list(self._side_work):
                 task.cancel()
             try:
                 await asyncio.gather(*(lane.end(is_replaced=self.is_replaced) for lane in self.lanes.values()))
@@ -73,8 +73,8 @@ class Connection:
 
     def _beside(self, work: Awaitable[None], name: str) -> None:
         task = self._world.spawn(self._quietly(work), f"{name} of {self.host}")
-        self._side_work.add(task)
-        task.add_done_callback(self._side_work.discard)
+        self._side_work[task] = None
+        task.add_done_callback(lambda ended: self._side_work.pop(ended, None))
 
     async def _quietly(self, work: Awaitable[None]) -> None:
         try:

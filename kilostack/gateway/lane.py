@@ -47,7 +47,7 @@ class Lane:
         self._known = dict(known)
         self._host = link.connect.host
         self._host_key = f"host/{self._host}"
-        self._connecting: asyncio.Task[Connected] | None = None
+        self._connecting: asyncio.Task[Connected | Error] | None = None
         self._dirty = asyncio.Event()
         self._dirty.set()
         self._missed: set[str] | None = None
@@ -83,25 +83,30 @@ class Lane:
         """The epoch of this lane, also when it was cut off while connecting."""
         if self._connecting is None:
             return None
-        try:
-            return (await self._connecting).epoch
-        except Error:
-            return None
+        answer = await self._connecting
+        return answer.epoch if isinstance(answer, Connected) else None
 
     async def _connect(self) -> int:
         """Connect until the service is available. Each try is a task of its own, which ends whatever happens here: a
         connection that was made has to be ended, too."""
         pause = 0.1
         while True:
-            work = self._neighbours.once(self._ops.connect, self._link.connect)
-            self._connecting = self._world.spawn(work, f"connect {self._host} to {self._ops.service}")
+            self._connecting = self._world.spawn(self._try_to_connect(), f"connect {self._host}")
             await asyncio.wait([self._connecting])
-            try:
-                return self._connecting.result().epoch
-            except Unavailable as error:
-                _LOG.warning("%s: %s", self._ops.connect.name, error)
+            answer = self._connecting.result()
+            if isinstance(answer, Connected):
+                return answer.epoch
+            if not isinstance(answer, Unavailable):
+                raise answer
+            _LOG.warning("%s: %s", self._ops.connect.name, answer)
             await self._world.sleep(pause * self._world.random().uniform(0.5, 1.5))
             pause = min(5.0, pause * 2)
+
+    async def _try_to_connect(self) -> Connected | Error:
+        try:
+            return await self._neighbours.once(self._ops.connect, self._link.connect)
+        except Error as error:
+            return error
 
     def named(self, keys: Iterable[str] | None) -> None:
         if self._missed is None:

@@ -33,7 +33,8 @@ class SimWorld:
         self.failures: list[BaseException] = []
         self._skew = int(skew_s * 1e6)
         self._offset = self.chance.uniform(0, 1000)
-        self._tasks: set[asyncio.Task[Any]] = set()
+        # a dictionary, because its order is the same in each run
+        self._tasks: dict[asyncio.Task[Any], None] = {}
 
     def _alive(self) -> None:
         if self.dead:
@@ -72,12 +73,12 @@ class SimWorld:
             work.close()
             raise Dead(self.name)
         task = self.loop.create_task(work, name=f"{self.name}: {name}")
-        self._tasks.add(task)
+        self._tasks[task] = None
         task.add_done_callback(self._ended)
         return task
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
+        self._tasks.pop(task, None)
         if task.cancelled():
             return
         error = task.exception()

@@ -40,7 +40,7 @@ class Session:
 
     def __init__(self, host: Host, channel: Channel) -> None:
         self._host, self._world, self._channel = host, host.world, channel
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], None] = {}
         self._tickets: dict[int, asyncio.Future[agent.Ticket]] = {}
         self._number = 0
         self.is_welcome = False
@@ -89,8 +89,8 @@ class Session:
 
     def _beside(self, work: Awaitable[None], name: str) -> None:
         task = self._world.spawn(self._quietly(work), name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = None
+        task.add_done_callback(lambda ended: self._tasks.pop(ended, None))
 
     async def _quietly(self, work: Awaitable[None]) -> None:
         try:
