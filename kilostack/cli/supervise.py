@@ -27,7 +27,7 @@ from kilostack.cli.supervisor.child import Child
 from kilostack.cli.supervisor.control import Listener
 from kilostack.cli.supervisor.daemon import detach
 from kilostack.cli.supervisor.logs import ChildLog, LogFile
-from kilostack.cli.supervisor.loop import Supervisor
+from kilostack.cli.supervisor.loop import Supervisor, remove_run_dir
 from kilostack.core.settings import Settings
 
 
@@ -39,11 +39,22 @@ def run(args: argparse.Namespace, program: Program) -> int:
     fabric = None if settings.simulate else program.fabric(settings)
     if fabric is not None and os.geteuid() != 0:
         raise Failure("a real cloud needs root for networks and QEMU", "Run it by sudo, or use --simulate.")
+    is_new = not settings.run_dir.exists()
     _make_run_dir(settings, owner)
-    locks = _locks(settings)
-    record.bury(settings.run.record)
-    if args.only_down:
-        return _only_down(settings, owner, program, args.wipe)
+    try:
+        locks = _locks(settings)
+        record.bury(settings.run.record)
+        if args.only_down:
+            return _only_down(settings, owner, program, args.wipe)
+        _start(settings, owner, program, fabric, locks)
+    except Failure:
+        if is_new:
+            remove_run_dir(settings)
+        raise
+    return 0
+
+
+def _start(settings: Settings, owner: Owner, program: Program, fabric: Fabric | None, locks: tuple[int, ...]) -> None:
     _check_port(settings.port)
     if fabric is not None:
         fabric.public_cidr()
@@ -60,7 +71,6 @@ def run(args: argparse.Namespace, program: Program) -> int:
     problem = detach(work, locks)
     if problem:
         raise Failure(f"the cloud could not be started: {problem}")
-    return 0
 
 
 def _supervisor(

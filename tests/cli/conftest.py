@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from kilostack.core.paths import ROOT_RUN_DIR, default_run_dir
 
 STAND_IN = Path(__file__).with_name("stand_in.py")
 DEADLINE_S = 60.0
@@ -77,6 +81,11 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+def run_dir_of(state_dir: Path) -> Path:
+    """Where a cloud that this user starts there has its sockets."""
+    return default_run_dir(state_dir, uid=os.getuid(), as_root=os.getuid() == 0, environ={})
+
+
 @pytest.fixture
 def port() -> int:
     """A port that nobody listens on."""
@@ -97,7 +106,18 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
 
 
 def sweep(below: Path) -> None:
-    """Kill every process that has a path under this directory among its arguments."""
+    """Kill every process that has a path under this directory among its arguments; remove its sockets."""
+    _kill(below)
+    for file in below.rglob("settings.json"):
+        with suppress(ValueError, KeyError):
+            run_dir = Path(json.loads(file.read_text())["run_dir"])
+            shutil.rmtree(run_dir, ignore_errors=True)
+            with suppress(OSError):
+                if run_dir.parent == ROOT_RUN_DIR:
+                    run_dir.parent.rmdir()
+
+
+def _kill(below: Path) -> None:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             try:

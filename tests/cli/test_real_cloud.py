@@ -20,7 +20,7 @@ import pytest
 import yaml
 
 import kilostack
-from tests.cli.conftest import STAND_IN, Shell, is_alive, sweep, wait_until
+from tests.cli.conftest import STAND_IN, Shell, is_alive, run_dir_of, sweep, wait_until
 
 pytestmark = pytest.mark.root
 
@@ -169,6 +169,7 @@ def test_a_second_real_cloud_of_the_same_name_is_refused(shell: Shell, port: int
     said = shell.type("up", "--port", "1", "--image", image, *other, code=1).stderr
     assert f"running already, from {shell.state_dir}" in said
     assert not (tmp_path / "other").exists()
+    assert not run_dir_of(tmp_path / "other").exists()
     shell.type("down")
 
 

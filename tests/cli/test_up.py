@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.cli.conftest import Shell, wait_until
+from tests.cli.conftest import Shell, run_dir_of, wait_until
 
 
 def up(shell: Shell, port: int, *args: str) -> str:
@@ -113,6 +113,7 @@ def test_a_port_that_is_taken_names_who_has_it_and_leaves_nothing_behind(shell: 
     assert f"is taken by process {os.getpid()}" in said
     assert "--port" in said
     assert not shell.state_dir.exists()
+    assert not run_dir_of(shell.state_dir).exists()
 
 
 def test_a_control_plane_that_dies_ends_the_wait_with_its_last_words(shell: Shell, port: int) -> None:

@@ -119,18 +119,9 @@ class Supervisor:
                 key.data()
         self._listener.close()
         if self._cleared and not self._problems:
-            self._remove_run_dir()
+            remove_run_dir(self._settings)
         for caller in self._watchers:
             caller.finish({"problems": self._problems})
-
-    def _remove_run_dir(self) -> None:
-        root = self._settings.run_dir
-        shutil.rmtree(root, ignore_errors=True)
-        if not self._settings.simulate:
-            self._settings.run.name_lock(self._settings.name).unlink(missing_ok=True)
-        with suppress(OSError):
-            if root.parent == ROOT_RUN_DIR:
-                root.parent.rmdir()
 
     def _patience(self) -> float | None:
         times = [child.due_at for child in self._children if self._should_start(child)]
@@ -289,3 +280,21 @@ class Supervisor:
     def _say(self, text: str) -> None:
         for caller in self._watchers:
             caller.say(text)
+
+
+def remove_run_dir(settings: Settings) -> None:
+    """Leave nothing of the run directory; only for who holds its locks."""
+    if not settings.simulate:
+        _remove_name_lock(settings)
+    shutil.rmtree(settings.run_dir, ignore_errors=True)
+    if settings.run_dir.parent == ROOT_RUN_DIR:
+        with suppress(OSError):
+            ROOT_RUN_DIR.rmdir()
+
+
+def _remove_name_lock(settings: Settings) -> None:
+    """Unless it is another cloud's of the same name."""
+    path = settings.run.name_lock(settings.name)
+    with suppress(OSError):
+        if path.read_bytes() == os.fsencode(settings.state_dir):
+            path.unlink()
