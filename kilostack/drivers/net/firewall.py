@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_network
+from ipaddress import IPv6Address, IPv6Network, ip_network
 
 from kilostack.drivers.net import names
 from kilostack.drivers.net.protocols import ICMP_NUMBERS, PORT_NUMBERS, protocol_number
@@ -202,10 +202,25 @@ def _spoofing(port: Port) -> list[str]:
         lines.append(f"ip saddr {_set(_networks(four))} return")
     lines += [
         "icmpv6 type nd-router-advert drop",
+        *_advertisements(_networks([*six])),
         f"ip6 saddr {_set(_networks([*six, '::']))} return",
         "drop",
     ]
     return lines
+
+
+def _advertisements(networks: Iterable[str]) -> list[str]:
+    """A guest may announce as its neighbours' neighbour only what is its own. The address announced follows the first
+    8 bytes of the ICMPv6 header; nft has no name for it."""
+    kind = "icmpv6 type nd-neighbor-advert"
+    lines = []
+    for network in map(IPv6Network, networks):
+        bits = network.prefixlen // 8 * 8
+        if bits == 0:
+            return []
+        head = int(network.network_address) >> (128 - bits)
+        lines.append(f"{kind} @th,64,{bits} {head:#x} return")
+    return [*lines, f"{kind} drop"]
 
 
 def _networks(addresses: Iterable[str]) -> list[str]:

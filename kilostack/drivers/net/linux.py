@@ -60,7 +60,8 @@ class LinuxNetworks:
         async with self._turn:
             try:
                 return await self._world.in_thread(call, *args)
-            except (command.CommandFailed, OSError) as error:
+            except (command.CommandFailed, OSError, LookupError, ValueError) as error:
+                # The last two are what an object that makes no sense ends in: its own trouble, not that of the host.
                 raise NetworkFailed(str(error)) from error
 
     async def observe(self) -> Observed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -68,6 +69,14 @@ async def test_rules_over_ipv6(lab: Lab) -> None:
         assert connects(first, target, NEXT_PORT) == "hello"
         sh(first, "ip -6 neigh flush dev eth0")
         assert pings(first, target), "neighbours across the tunnel"
+        sh(second, "ip neigh replace fd00:10::77 lladdr 52:54:00:00:00:77 dev eth0 nud stale")
+        announce = "from announce import announce; announce({!r}, {!r}, {!r})"
+        here = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); "
+        for address in ("fd00:10::77", lab.site.address_six(10)):
+            told = announce.format(lab.site.address_six(10), target, address)
+            sh(first, f'python3 -c "{here}{told}"')
+        known = sh(second, "ip -6 neigh show fd00:10::77")
+        assert "52:54:00:00:00:77" in known, "a guest announced another's address"
         sh(first, "ip addr add fd00:10::66/64 dev eth0 nodad")
         assert not pings(first, target, "-I fd00:10::66")
 
