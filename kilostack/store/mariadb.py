@@ -24,7 +24,8 @@ from kilostack.store.sql import DialectName, Query, p
 
 T = TypeVar("T")
 _AGAIN = {1213, 1205, 1047, 1020}
-_LOST = {2006, 2013, 2014, 2055, 1927}
+#: no connection yet, no room for one, the server going down, or a connection that broke
+_LOST = {2002, 2003, 2006, 2013, 2014, 2055, 1040, 1053, 1152, 1158, 1159, 1160, 1161, 1927}
 _TRIES = 20
 #: every schema on MariaDB has this table
 _CREATE = re.compile(r"CREATE (?:UNIQUE )?(?:TABLE|INDEX)")
@@ -108,7 +109,7 @@ class MariadbDatabase:
                     check_number(found, number, service)
                     return False
                 # each of these commits by itself
-                for statement in [WRITES_DDL, *ddl(meta, "mariadb")]:
+                for statement in (WRITES_DDL, *ddl(meta, "mariadb")):
                     await cursor.execute(_CREATE.sub(r"\g<0> IF NOT EXISTS", statement))
                 await cursor.execute(f"INSERT IGNORE INTO schema_number VALUES ({number:d})")
                 await cursor.execute("COMMIT")
