@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import errno
 import os
@@ -22,11 +21,8 @@ def tail(path: Path, lines: int | None = None) -> str:
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            start = max(0, size - KEEP_BYTES)
-            with contextlib.suppress(OSError):  # skips what was dropped; not every file system can say
-                start = os.lseek(file.fileno(), start, os.SEEK_DATA)
-            file.seek(start)
-            content = file.read().lstrip(b"\0")
+            file.seek(max(0, size - KEEP_BYTES))
+            content = file.read()
     except FileNotFoundError:
         return ""
     text = content.decode("utf-8", errors="replace")

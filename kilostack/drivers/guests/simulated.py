@@ -71,8 +71,12 @@ class SimulatedMachine:
         guest = self.guests.get(guest_id)
         if guest is not None and guest.stop is None:
             guest.stop = why
-            if self._listener is not None:
-                self._listener(guest_id)
+            self.tell(guest_id)
+
+    def tell(self, guest_id: str) -> None:
+        """Say that a guest has stopped."""
+        if self._listener is not None:
+            self._listener(guest_id)
 
     def restart(self) -> None:
         """The machine was switched off and on: no guest runs."""

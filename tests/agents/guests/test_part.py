@@ -221,7 +221,7 @@ async def test_a_guest_that_stops_itself_is_left_alone_until_its_boot_count_rise
 async def test_a_guest_that_died_is_started_again(bench: Bench) -> None:
     await bench.running(guest())
     bench.machine.end(GUEST, Stop.DIED)
-    await bench.until(lambda: bench.machine.guests[GUEST].stop is None)
+    await bench.until(lambda: bench.machine.guests[GUEST].stop is None, within_s=2)
     await asyncio.sleep(100)
     assert bench.told == [running(guest())]
 
@@ -322,13 +322,24 @@ async def test_a_guest_that_came_and_went_unseen_is_told_absent(bench: Bench) ->
 
 
 @simulated
+async def test_late_news_of_a_guest_that_nobody_knows_are_not_told(bench: Bench) -> None:
+    bench.want()
+    await asyncio.sleep(1)
+    bench.machine.tell(GUEST)
+    await asyncio.sleep(100)
+    assert bench.told == []
+
+
+@simulated
 async def test_a_guest_that_is_wanted_again_while_it_goes_comes_back(bench: Bench) -> None:
     bench.machine.behaviour = replace(bench.machine.behaviour, look_s=0.01)
     for number in range(1, 30):
         await bench.running(guest(generation=2 * number))
         bench.want()
         await asyncio.sleep(number * 0.002)
+        begun = asyncio.get_running_loop().time()
         await bench.running(guest(generation=2 * number + 1))
+        assert asyncio.get_running_loop().time() - begun < 5
 
 
 @simulated

@@ -166,9 +166,24 @@ async def test_a_start_that_is_cancelled_leaves_nothing_running(host: QemuHost) 
         return work.done()
 
     await until(host, has_ended)
-    seen = await driver.look(guest.id)
-    assert seen is not None
-    assert seen.is_running == bool(process.scan(guest.id))
+    assert work.cancelled()
+    assert process.scan(guest.id) == []
+    assert await driver.look(guest.id) == Observed(id=guest.id, boot=1, stop=Stop.DIED)
+
+
+async def test_what_shut_down_while_nobody_looked_leaves_no_process(host: QemuHost) -> None:
+    driver, guest = await host.open(), guest_of(host)
+    await boot(host, driver, guest)
+    await driver.close()
+    await host.shut_down_inside(guest.id)
+    driver = await host.open()
+    await stop_of(host, driver, guest, Stop.ITSELF)
+
+    async def is_gone() -> bool:
+        return process.scan(guest.id) == []
+
+    await until(host, is_gone)
+    assert await driver.look(guest.id) == Observed(id=guest.id, boot=1, stop=Stop.ITSELF)
 
 
 @pytest.fixture
