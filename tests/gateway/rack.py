@@ -212,6 +212,7 @@ class HostPart:
         self._wake = asyncio.Event()
         self._absent: dict[str, Any] = {}
         self.calls = 0
+        self.is_running = False
 
     def changed(self, desired: Mapping[str, Any], complete: bool) -> None:
         self.calls += 1
@@ -230,24 +231,31 @@ class HostPart:
 
     async def run(self, report: Callable[[Any], None]) -> None:
         self._tell = report
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            for name, revision in dict(self._desired).items():
-                if self._disk.get(name) != revision:
-                    await self._world.sleep(0.05)
-                    if self._desired.get(name) == revision:
-                        self._disk[name] = revision
-                        report(self._report_of(name, revision, self._good()))
-            for name in [name for name in self._disk if name not in self._desired] if self._complete else []:
-                assert name in self._service.removed, f"{name} is wanted, but is about to be removed"
+        self.is_running = True
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                await self._pass(report)
+        finally:
+            self.is_running = False
+
+    async def _pass(self, report: Callable[[Any], None]) -> None:
+        for name, revision in dict(self._desired).items():
+            if self._disk.get(name) != revision:
                 await self._world.sleep(0.05)
-                if name in self._desired:
-                    continue
-                del self._disk[name]
-                self._absent[name] = self._report_of(name, 0, "absent")
-                if self.service == "compute":
-                    report(self._absent[name])
+                if self._desired.get(name) == revision:
+                    self._disk[name] = revision
+                    report(self._report_of(name, revision, self._good()))
+        for name in [name for name in self._disk if name not in self._desired] if self._complete else []:
+            assert name in self._service.removed, f"{name} is wanted, but is about to be removed"
+            await self._world.sleep(0.05)
+            if name in self._desired:
+                continue
+            del self._disk[name]
+            self._absent[name] = self._report_of(name, 0, "absent")
+            if self.service == "compute":
+                report(self._absent[name])
 
     @staticmethod
     def _tell(report: Any) -> None:
@@ -270,6 +278,8 @@ class Host:
         self.journal = MemoryStore()
         self.disks: dict[str, dict[str, int]] = {service: {} for service in SERVICES}
         self.consoles: dict[str, str] = {}
+        #: (step of a drain, whether the parts were running)
+        self.drained: list[tuple[str, bool]] = []
         self.count = 0
         self.start()
 
@@ -305,8 +315,24 @@ class Host:
             part = self.parts[service] = HostPart(self.world, self.rack.services[service], self.disks[service])
             types = GUEST_TYPES if service == "compute" else NETWORK_TYPES
             by_id = service == "compute"
-            self.runtime.attach(Attached(part=part, types=types, by_id=by_id, is_gone=part.is_gone))
+            self.runtime.attach(
+                Attached(
+                    part=part,
+                    types=types,
+                    by_id=by_id,
+                    is_gone=part.is_gone,
+                    stop=self._step(f"stop {service}"),
+                    clear=self._step(f"clear {service}"),
+                )
+            )
         self.world.spawn(self.runtime.run(), "agent")
+
+    def _step(self, name: str) -> Callable[[], Coroutine[Any, Any, None]]:
+        async def step() -> None:
+            running = [part.is_running for part in self.parts.values()]
+            self.drained.append((name, all(running)))
+
+        return step
 
     async def _console(self, name: str, lines: int | None) -> str:
         if name not in self.consoles:

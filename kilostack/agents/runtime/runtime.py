@@ -55,6 +55,7 @@ class AgentRuntime:
         self._part_tasks: list[asyncio.Task[None]] = []
         self._own_tasks: list[asyncio.Task[None]] = []
         self._turn = 0
+        self._is_ending = False
         self.images = GatewayImages(parts.world, self._dial, self._ticket)
 
     def attach(self, attached: Attached) -> None:
@@ -73,6 +74,8 @@ class AgentRuntime:
         for service, objects in (await self._journal.read()).items():
             if service in self._streams:
                 self._streams[service].load(objects)
+        if self._is_ending:
+            return
         for service, stream in self._streams.items():
             stream.hand_over()
             work = stream.attached.part.run(self._outboxes[service].put)
@@ -94,11 +97,13 @@ class AgentRuntime:
 
     async def end(self) -> None:
         """Let go of everything; what runs on the host goes on running. `run` returns."""
+        self._is_ending = True
         await self._cancel(self._own_tasks)
         await self._cancel(self._part_tasks)
 
     async def drain(self) -> None:
         """Stop what runs on the host and remove what the parts made for it. `run` returns."""
+        self._is_ending = True
         await self._cancel(self._own_tasks)
         streams = list(self._streams.values())
         await asyncio.gather(*(stream.attached.stop() for stream in streams))
