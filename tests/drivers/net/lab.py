@@ -69,19 +69,20 @@ def eventually(condition: Callable[[], object], seconds: float = 10) -> None:
         time.sleep(0.05)
 
 
-def footprint() -> dict[str, object]:
-    """What our work could leave behind on the machine."""
+def footprint() -> dict[str, list[str]]:
+    """What our work could leave behind on the machine, among what others do there meanwhile."""
+    marks = (CLOUD, fabric.identifier(CLOUD), fabric.identifier(CLOUD + "b"))
 
-    def lines(*argv: str) -> list[str]:
-        return sorted(subprocess.run(argv, capture_output=True, text=True).stdout.splitlines())
+    def ours(*argv: str) -> list[str]:
+        lines = subprocess.run(argv, capture_output=True, text=True).stdout.splitlines()
+        return sorted(line for line in lines if any(mark in line for mark in marks) and "defunct" not in line)
 
-    pids = lines("pgrep", "-a", "dnsmasq")
     return {
-        "namespaces": lines("ip", "-br", "netns"),
-        "links": lines("ip", "-br", "link"),
-        "rules": lines("nft", "list", "ruleset"),
-        "processes": [line for line in pids if "defunct" not in line],
-        "files": sorted(os.listdir("/run/kilostack-net")) if os.path.isdir("/run/kilostack-net") else [],
+        "namespaces": ours("ls", "/run/netns"),
+        "links": ours("ip", "-br", "link"),
+        "rules": ours("nft", "list", "ruleset"),
+        "processes": ours("pgrep", "-a", "dnsmasq"),
+        "files": ours("ls", "/run/kilostack-net"),
     }
 
 
