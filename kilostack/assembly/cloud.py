@@ -72,7 +72,8 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     master_key: bytes
     entropy: Entropy = os.urandom
     kinds: Sequence[Saga] = compute.KINDS
-    #: wraps the calls between services, for tests that lose and repeat them
+    #: the table of calls inside this process, and what services call through; tests lose and repeat calls there
+    local_calls: LocalCalls | None = None
     calls: Calls | None = None
 
 
@@ -93,8 +94,8 @@ class Cloud:
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
         world, hints, databases = ground.world, ground.hints, ground.databases
-        self.local_calls = LocalCalls(world)
-        calls: Calls = ground.calls or self.local_calls
+        local_calls = ground.local_calls or LocalCalls(world)
+        calls: Calls = ground.calls or local_calls
         self.metrics = Metrics()
         vault = Vault(ground.master_key, ground.entropy)
         self.identity = IdentityService(
@@ -119,7 +120,7 @@ class Cloud:
             )
         )
         for service in (self.identity, self.image, self.placement, self.network, self.compute):
-            self.local_calls.serve(service.answers)
+            local_calls.serve(service.answers)
         self.verifier = Verifier(calls, hints, world)
         self._started = False
 

@@ -22,7 +22,7 @@ from kilostack.core.settings import Settings
 #:   server: {id, name, status}
 #:   decisions: [{at, outcome, host, record: {asked, hosts, rules: [{rule, left, removed: {host: why}}], weights}}]
 #:   sagas: [{at, name, state, steps: [{at, step, state, detail}]}]
-RECORD = "/internal/v1/servers/{server_id}/why"
+RECORD = "/kilostack/v1/servers/{server_id}/why"
 
 TIMEOUT_S = 10.0
 

@@ -1,0 +1,255 @@
+"""One seed's story: clients make, power and delete servers while processes die, cables are cut and messages are lost;
+then the world becomes kind, and everything must come to rest as it should be."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from kilostack.compute.service import KINDS
+from kilostack.core.world import Dead
+from kilostack.workflow.saga import Saga
+from tests.sim import invariants
+from tests.sim.cloud import Control, Faults, Machine, Simulation
+from tests.sim.loop import VirtualLoop
+
+_VERBS: tuple[dict[str, Any], ...] = (
+    {"os-stop": None},
+    {"os-start": None},
+    {"reboot": {"type": "SOFT"}},
+    {"reboot": {"type": "HARD"}},
+)
+_STORY_S = 25.0
+_REST_S = 400.0
+
+
+class Story:
+    """What the clients did, and what they expect to find in the end."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
+        self._chance = simulation.chance
+        self.alive: set[str] = set()
+        self._network = self._image = ""
+        self._names = 0
+
+    async def prepare(self) -> None:
+        ask = self._simulation.ask
+        networks = (await ask("GET", "/network/v2.0/networks?name=private")).json()["networks"]
+        images = (await ask("GET", "/image/v2/images?name=tiny")).json()["images"]
+        self._network, self._image = networks[0]["id"], images[0]["id"]
+
+    async def client(self) -> None:
+        """One user: does something, looks, does something else."""
+        for _ in range(self._chance.randrange(3, 7)):
+            await self._simulation.here.sleep(self._chance.random() * 3)
+            if not self.alive or self._chance.random() < 0.45:
+                await self._create()
+            elif self._chance.random() < 0.5:
+                await self._delete(self._chance.choice(sorted(self.alive)))
+            else:
+                await self._power(self._chance.choice(sorted(self.alive)))
+
+    async def _create(self) -> None:
+        self._names += 1
+        name = f"server-{self._names}"
+        body = {
+            "server": {
+                "name": name,
+                "imageRef": self._image,
+                "flavorRef": self._chance.choice("123"),
+                "networks": [{"uuid": self._network}],
+            }
+        }
+        try:
+            answer = await self._simulation.send("POST", "/compute/v2.1/servers", body)
+        except ConnectionError:
+            # the answer is lost; whether the request was taken, the list will tell
+            await self._find(name)
+            return
+        if answer.status == 202:
+            self.alive.add(answer.json()["server"]["id"])
+        else:
+            assert answer.status in (403, 409, 503), answer.body
+            await self._find(name)
+
+    async def _find(self, name: str) -> None:
+        listed = await self._simulation.ask("GET", f"/compute/v2.1/servers?name=^{name}$")
+        self.alive |= {server["id"] for server in listed.json()["servers"]}
+
+    async def _delete(self, server_id: str) -> None:
+        answer = await self._simulation.ask("DELETE", f"/compute/v2.1/servers/{server_id}")
+        assert answer.status in (204, 404), answer.body
+        self.alive.discard(server_id)
+
+    async def _power(self, server_id: str) -> None:
+        verb = self._chance.choice(_VERBS)
+        answer = await self._simulation.ask("POST", f"/compute/v2.1/servers/{server_id}/action", verb)
+        assert answer.status in (202, 404, 409), answer.body
+
+
+class Trouble:
+    """Kills processes, cuts cables, ends guests."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation, self._chance = simulation, simulation.chance
+        self.told: list[str] = []
+
+    async def make(self) -> None:
+        """Go on until cancelled."""
+        while True:
+            await self._simulation.here.sleep(self._chance.random() * 4)
+            kind = self._chance.choice(("control", "control", "agent", "agent", "cable", "guest", "machine"))
+            self.told.append(f"{self._simulation.loop.time():.2f} {kind}")
+            machine = self._chance.choice(self._simulation.machines)
+            if kind == "control":
+                await self._kill_control()
+            elif kind == "agent":
+                await self._kill_agent(machine)
+            elif kind == "cable":
+                machine.cut()
+            elif kind == "guest":
+                self._end_guest(machine)
+            else:
+                machine.guests.restart()
+                await self._kill_agent(machine)
+
+    async def _kill_control(self) -> None:
+        control = self._simulation.control
+        if control is None or control.world.dead:
+            return
+        # at one of the next instants before or after a commit
+        control.world.crash_at = control.world.crash_points + self._chance.randrange(1, 12)
+        await self._simulation.here.sleep(self._chance.random() * 3)
+        control.world.crash()
+        await self._simulation.here.sleep(self._chance.random() * 3)
+        await self._simulation.restart_control()
+
+    async def _kill_agent(self, machine: Machine) -> None:
+        if machine.world is not None:
+            machine.world.crash()
+        await self._simulation.here.sleep(self._chance.random() * 2)
+        machine.start()
+
+    def _end_guest(self, machine: Machine) -> None:
+        running = sorted(guest_id for guest_id, guest in machine.guests.guests.items() if guest.stop is None)
+        if running:
+            from kilostack.drivers.guests.port import Stop
+
+            machine.guests.end(self._chance.choice(running), self._chance.choice((Stop.DIED, Stop.ITSELF)))
+
+
+async def play(loop: VirtualLoop, folder: Path, seed: int, kinds: Sequence[Saga] = KINDS) -> None:
+    """One seed from beginning to end. Raises AssertionError when anything is lost, doubled or stuck."""
+    simulation = Simulation(loop, folder, seed, kinds=kinds)
+    chance = simulation.chance
+    trouble = Trouble(simulation)
+    try:
+        await simulation.start()
+        story = Story(simulation)
+        await story.prepare()
+        simulation.faults = _faults(simulation)
+        second = await _second_conductor(simulation) if chance.random() < 0.3 else None
+        tasks = [loop.create_task(story.client()) for _ in range(3)]
+        making = loop.create_task(trouble.make())
+        watching = loop.create_task(_watch(simulation))
+        try:
+            await asyncio.wait([*tasks, watching], timeout=_STORY_S * 4, return_when=asyncio.FIRST_EXCEPTION)
+            for task in (*tasks, watching, making):
+                if task.done():
+                    task.result()
+        finally:
+            for task in (*tasks, making):
+                task.cancel()
+            await asyncio.gather(*tasks, making, return_exceptions=True)
+        simulation.faults.calm()
+        if second is not None:
+            second.world.crash()
+        await simulation.restart_control()
+        for machine in simulation.machines:
+            if machine.world is None or machine.world.dead:
+                machine.start()
+        await _rest(simulation, story)
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+    except AssertionError as error:
+        told = "; ".join(trouble.told)
+        raise AssertionError(f"seed {seed} at {loop.time():.2f} s: {error}\ntroubles: {told}") from error
+    finally:
+        simulation.close()
+
+
+def _faults(simulation: Simulation) -> Faults:
+    chance = simulation.chance
+    faults = Faults(
+        hint_lost=chance.choice((0.0, 0.3, 1.0)),
+        hint_doubled=chance.choice((0.0, 0.3)),
+        call_refused=chance.choice((0.0, 0.05, 0.2)),
+        answer_lost=chance.choice((0.0, 0.05, 0.2)),
+        call_doubled=chance.choice((0.0, 0.1)),
+        delay_s=chance.choice((0.0, 0.02, 0.3)),
+    )
+    kept = simulation.faults
+    for name in Faults.__struct_fields__:
+        # the same object: processes that run already hold it
+        setattr(kept, name, getattr(faults, name))
+    return kept
+
+
+async def _second_conductor(simulation: Simulation) -> Control:
+    """Another control plane over the same databases, which runs sagas and is paused now and then."""
+    answering = simulation.control
+    second = Control(simulation, 100)
+    with suppress(Dead):
+        await second.start(exclusive=False)
+    simulation.control = answering
+    return second
+
+
+async def _watch(simulation: Simulation) -> None:
+    """The invariants, all the time."""
+    while True:
+        await simulation.here.sleep(0.25)
+        invariants.always(simulation)
+        if found := simulation.failures():
+            raise AssertionError(f"a task ended by {found[0]!r}") from found[0]
+
+
+async def _rest(simulation: Simulation, story: Story) -> None:
+    end = simulation.loop.time() + _REST_S
+    while left := invariants.settled(simulation, story.alive):
+        if simulation.loop.time() > end:
+            raise AssertionError("not at rest: " + "; ".join(left[:6]))
+        await simulation.here.sleep(1.0)
+    invariants.always(simulation)
+
+
+def run_seed(seed: int, kinds: Sequence[Saga] = KINDS) -> tuple[float, int]:
+    """Play a seed in a folder of its own; (virtual seconds, turns of the loop)."""
+    loop = VirtualLoop(seed)
+    asyncio.set_event_loop(loop)
+    try:
+        with tempfile.TemporaryDirectory(prefix="kilostack-sim-", dir=_fast_disk()) as folder:
+            loop.run_until_complete(play(loop, Path(folder), seed, kinds))
+            _end_tasks(loop)
+        return loop.time(), loop.steps
+    finally:
+        _end_tasks(loop)
+        loop.close()
+        asyncio.set_event_loop(None)
+
+
+def _end_tasks(loop: VirtualLoop) -> None:
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+
+
+def _fast_disk() -> str | None:
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None
