@@ -117,7 +117,7 @@ class Ports:
             found, _ = await self._own(ctx, tx, port_id)
             self._rights.check(ctx, "delete_port", access.of_port(found))
             check_revision(found.revision, expect)
-            if found.device_owner in model.SERVICE_OWNERS:
+            if found.device_owner in _OURS:
                 raise failures.service_port_in_use(port_id, found.device_owner)
             if found.project_id:
                 await projects.lock(tx, found.project_id)
@@ -229,6 +229,8 @@ def _check_device(old: Port, given: dict[str, Any]) -> None:
     owner = given.get("device_owner", old.device_owner)
     if owner != old.device_owner and (owner in _OURS or old.device_owner in _OURS):
         raise unsupported_owner("device owner update", owner, old.id)
+    if "fixed_ips" in given and old.device_owner in _OURS - {model.ROUTER_INTERFACE}:
+        raise unsupported_owner("fixed_ips update", old.device_owner, old.id)
     if given.get("device_id", old.device_id) != old.device_id and (old.slot is not None or old.device_owner in _OURS):
         raise failures.port_in_use(old.id, old.network_id, old.device_id)
     if old.host and given.get("mac_address", old.mac_address) != old.mac_address:
