@@ -15,6 +15,7 @@ import pytest
 
 from kilostack.core.world import RealWorld
 from kilostack.drivers.guests import confinement, process
+from kilostack.drivers.guests.monitor import Monitor
 from kilostack.drivers.guests.port import GuestFault, Observed, Stop
 from kilostack.drivers.guests.process import name_argument
 from kilostack.drivers.guests.qemu import QemuGuests, QemuSettings
@@ -176,6 +177,13 @@ async def test_what_shut_down_while_nobody_looked_leaves_no_process(host: QemuHo
     await boot(host, driver, guest)
     await driver.close()
     await host.shut_down_inside(guest.id)
+    somebody = await Monitor.connect(host.world, host.files(guest.id).monitor, lambda: None)
+
+    async def is_down() -> bool:
+        return await somebody.run_state() == "shutdown"
+
+    await until(host, is_down)
+    await somebody.close()
     driver = await host.open()
     await stop_of(host, driver, guest, Stop.ITSELF)
 
@@ -212,6 +220,7 @@ def test_a_host_without_qemu(tmp_path: Path) -> None:
     program = """
 import asyncio, pathlib, sys
 from kilostack.core.world import RealWorld
+from kilostack.drivers.guests.monitor import Monitor
 from kilostack.drivers.guests.port import GuestFault
 from tests.drivers.guests.contract import guest_of, run
 from tests.drivers.guests.hosts import QemuHost
