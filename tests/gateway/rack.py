@@ -96,15 +96,15 @@ class StandIn:
             self.answers.add(op, handler)  # type: ignore[arg-type]
 
     def want(self, host: str, name: str, revision: int | None) -> None:
-        """Desire an object on a host, or no more."""
+        """Desire an object on a host, or no more. A change of one that the host knows does not name the host."""
         key = f"{self.prefix}/{name}"
         mine = self.desired.setdefault(host, {})
+        self.feed.append((key,) if key in mine and revision is not None else (key, f"host/{host}"))
         if revision is None:
             mine.pop(key, None)
             self.removed.add(name)
         else:
             mine[key] = revision
-        self.feed.append((key, f"host/{host}"))
         self.changed()
 
     def settled(self, host: str) -> bool:

@@ -69,6 +69,40 @@ def test_a_host_that_knows_something_is_told_only_what_differs() -> None:
     simulate(1, scene)
 
 
+def test_after_everything_only_differences_are_sent() -> None:
+    async def scene(rack: Rack) -> None:
+        compute = rack.services["compute"]
+        compute.want("h1", "a", 1)
+        channel = await _opened(rack)
+        assert set((await _states(channel))["compute"].changed) == {"guest/a"}
+        compute.want("h1", "b", 1)
+        state = await _next(channel, agent.State)
+        assert (set(state.changed), state.whole) == ({"guest/b"}, False)
+        await channel.send(agent.write(agent.Resend("compute")))
+        state = await _next(channel, agent.State)
+        assert (set(state.changed), state.whole) == ({"guest/a", "guest/b"}, True)
+        compute.want("h1", "a", None)
+        state = await _next(channel, agent.State)
+        assert (dict(state.changed), state.removed, state.whole) == ({}, ("guest/a",), False)
+
+    simulate(18, scene)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_change_made_while_its_object_is_on_the_way_is_not_lost(seed: int) -> None:
+    async def scene(rack: Rack) -> None:
+        rack.call_s = 0.3
+        host = rack.add_host("h1")
+        await rack.until(rack.is_settled)
+        for step in range(6):
+            rack.services["network"].want("h1", f"p{step}", 1)
+            await asyncio.sleep(rack.chance.uniform(0, 0.5))
+            rack.services["network"].want("h1", f"p{step}", 2)
+            await rack.until(lambda step=step: host.disks["network"].get(f"p{step}") == 2)  # type: ignore[misc]
+
+    simulate(seed, scene)
+
+
 def test_a_change_reaches_only_the_host_that_it_concerns_and_at_once() -> None:
     async def scene(rack: Rack) -> None:
         first, second = rack.add_host("h1"), rack.add_host("h2")
@@ -113,6 +147,19 @@ def test_the_newer_connection_of_a_host_takes_the_place_of_the_older() -> None:
         await rack.until(lambda: not rack.services["compute"].connected)
 
     simulate(4, scene)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_host_that_connects_anew_while_it_connects_keeps_its_newer_connection(seed: int) -> None:
+    async def scene(rack: Rack) -> None:
+        rack.call_s = 1.0
+        await _opened(rack)
+        await asyncio.sleep(rack.chance.uniform(0, 1))
+        channel = await _opened(rack)
+        await channel.send(agent.write(_report("a")))
+        assert await _next(channel, agent.Accepted) is not None
+
+    simulate(seed, scene)
 
 
 def test_a_report_with_an_old_epoch_ends_the_connection() -> None:
