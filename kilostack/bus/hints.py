@@ -32,7 +32,8 @@ class LocalHints:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._listeners: defaultdict[str, set[_Listener]] = defaultdict(set)
+        # in the order in which they came, so that a simulation replays exactly
+        self._listeners: defaultdict[str, dict[_Listener, None]] = defaultdict(dict)
 
     def send(self, topic: str) -> None:
         for listener in self._listeners.get(topic, ()):
@@ -43,10 +44,10 @@ class LocalHints:
 
 
 class _Listener:
-    def __init__(self, world: World, peers: set[_Listener]) -> None:
+    def __init__(self, world: World, peers: dict[_Listener, None]) -> None:
         self._world, self._peers = world, peers
         self.event = asyncio.Event()
-        peers.add(self)
+        peers[self] = None
 
     async def wait(self, seconds: float) -> bool:
         try:
@@ -58,4 +59,4 @@ class _Listener:
         return True
 
     def close(self) -> None:
-        self._peers.discard(self)
+        self._peers.pop(self, None)

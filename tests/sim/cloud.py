@@ -120,7 +120,7 @@ class Control:
         }
         for name, (meta, schema) in SCHEMAS.items():
             self.databases[name].prepare(name, schema, meta)
-        self.channels: set[MemoryChannel] = set()
+        self.channels: dict[MemoryChannel, None] = {}
         local = LocalCalls(self.world)
         ground = Ground(
             world=self.world,
@@ -166,7 +166,7 @@ class Machine:
         self.journal = MemoryStore()
         self.world: SimWorld | None = None
         self.runtime: AgentRuntime | None = None
-        self.channels: set[MemoryChannel] = set()
+        self.channels: dict[MemoryChannel, None] = {}
         self._starts = 0
 
     def start(self) -> None:
@@ -200,8 +200,8 @@ class Machine:
         assert self.world is not None
         chance = self._simulation.chance
         ours, theirs = memory_pair(self.world, lambda: chance.random() * self._simulation.faults.delay_s)
-        self.channels.add(ours)
-        control.channels.add(theirs)
+        self.channels[ours] = None
+        control.channels[theirs] = None
         control.world.spawn(control.cloud.gateway.accept(theirs), f"connection of {self.name}")
         return ours
 

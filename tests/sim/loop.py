@@ -49,6 +49,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self, seed: int) -> None:
         self._virtual = 0.0
         self.steps = 0
+        #: when set to a list: what was ready at each turn, to compare two runs of one seed
+        self.trace: list[str] | None = None
         self.chance = random.Random(seed)
         selector = _Selector()
         super().__init__(selector)
@@ -60,6 +62,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def advance(self, seconds: float) -> None:
         """Called once per turn: move the clock, and draw the order of what is ready."""
         self.steps += 1
+        if self.trace is not None:
+            self._note()
         if seconds > 0:
             # a hair more, or rounding would leave the timer just short of its time
             self._virtual += seconds + 1e-9
@@ -69,3 +73,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             self.chance.shuffle(handles)
             ready.clear()
             ready.extend(handles)
+
+    def _note(self) -> None:
+        names = []
+        for handle in self._ready:  # type: ignore[attr-defined]
+            owner = getattr(handle._callback, "__self__", None)
+            name = owner.get_name() if isinstance(owner, asyncio.Task) else type(owner).__name__
+            names.append("Task" if name.startswith("Task-") else name)
+        assert self.trace is not None
+        self.trace.append(f"{self._virtual:.9f} {names}")

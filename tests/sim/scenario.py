@@ -23,8 +23,8 @@ _VERBS: tuple[dict[str, Any], ...] = (
     {"reboot": {"type": "SOFT"}},
     {"reboot": {"type": "HARD"}},
 )
-_STORY_S = 25.0
-_REST_S = 400.0
+_STORY_S = 60.0
+_REST_S = 200.0
 
 
 class Story:
@@ -158,14 +158,15 @@ async def play(loop: VirtualLoop, folder: Path, seed: int, kinds: Sequence[Saga]
         making = loop.create_task(trouble.make())
         watching = loop.create_task(_watch(simulation))
         try:
-            await asyncio.wait([*tasks, watching], timeout=_STORY_S * 4, return_when=asyncio.FIRST_EXCEPTION)
-            for task in (*tasks, watching, making):
+            clients = loop.create_task(_all(tasks))
+            await asyncio.wait([clients, watching, making], timeout=_STORY_S, return_when=asyncio.FIRST_COMPLETED)
+            for task in (clients, watching, making):
                 if task.done():
                     task.result()
         finally:
-            for task in (*tasks, making):
+            for task in (clients, *tasks, making):
                 task.cancel()
-            await asyncio.gather(*tasks, making, return_exceptions=True)
+            await asyncio.gather(clients, *tasks, making, return_exceptions=True)
         simulation.faults.calm()
         if second is not None:
             second.world.crash()
@@ -181,6 +182,11 @@ async def play(loop: VirtualLoop, folder: Path, seed: int, kinds: Sequence[Saga]
         raise AssertionError(f"seed {seed} at {loop.time():.2f} s: {error}\ntroubles: {told}") from error
     finally:
         simulation.close()
+
+
+async def _all(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        await task
 
 
 def _faults(simulation: Simulation) -> Faults:
@@ -228,9 +234,10 @@ async def _rest(simulation: Simulation, story: Story) -> None:
     invariants.always(simulation)
 
 
-def run_seed(seed: int, kinds: Sequence[Saga] = KINDS) -> tuple[float, int]:
+def run_seed(seed: int, kinds: Sequence[Saga] = KINDS, trace: list[str] | None = None) -> tuple[float, int]:
     """Play a seed in a folder of its own; (virtual seconds, turns of the loop)."""
     loop = VirtualLoop(seed)
+    loop.trace = trace
     asyncio.set_event_loop(loop)
     try:
         with tempfile.TemporaryDirectory(prefix="kilostack-sim-", dir=_fast_disk()) as folder:
