@@ -62,7 +62,9 @@ def about_network() -> Iterable[Finding]:
         yield Finding("nftables", "missing", "nft cannot set rules", _NO_KERNEL)
     if _works("nft", "-f", "-", stdin=NFT_BRIDGE):
         yield Finding("security groups", "ok", "connection tracking on bridges")
-    elif _works("sysctl", "-q", "-w", "net.bridge.bridge-nf-call-iptables=1") or _works("modprobe", "br_netfilter"):
+    elif _works("sh", "-c", "echo 1 > /proc/sys/net/bridge/bridge-nf-call-iptables") or _works(
+        "modprobe", "--dry-run", "br_netfilter"
+    ):
         yield Finding("security groups", "ok", "by br_netfilter")
     else:
         yield Finding("security groups", "missing", "neither nf_conntrack_bridge nor br_netfilter", _NO_KERNEL)

@@ -143,4 +143,7 @@ def remove(settings: Settings) -> list[str]:
         return left
     marker.unlink()
     settings.state_dir.rmdir()
+    if settings.state_dir.parent.name == "kilostack":
+        with suppress(OSError):  # others live there, too
+            settings.state_dir.parent.rmdir()
     return []

@@ -127,7 +127,7 @@ def test_wipe_leaves_nothing(shell: Shell, port: int) -> None:
     shell.type("down", "--wipe")
     left = [path for path in shell.home.rglob("*") if path not in before]
     assert [path.relative_to(shell.home) for path in left if not path.is_dir()] == []
-    assert not shell.state_dir.exists()
+    assert not shell.state_dir.parent.exists()
     assert not run.exists()
     up(shell, port)
 
