@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -98,6 +99,11 @@ _MATCHED: dict[str, Callable[[Server], str]] = {
 _SAME = {"display_name": "name", "display_description": "description", "tenant_id": "project_id"}
 
 
+@functools.cache
+def _for_all(minor: int) -> frozenset[str]:
+    return frozenset(name for name, since in _FOR_ALL.items() if minor >= since)
+
+
 class Listed:
     """A request for a list, read: the question to the store, and whether it goes beyond the caller's project."""
 
@@ -129,19 +135,16 @@ class Listed:
         )
 
     def _check_known(self) -> None:
-        minor = self._request.version[1]
-        names = {name for name, since in _FOR_ALL.items() if minor >= since} | _FOR_ADMINS | _PAGING | _JOINED
-        queries.known(self._request, names)
+        queries.known(self._request, _for_all(self._request.version[1]) | _FOR_ADMINS | _PAGING | _JOINED)
         for name in self._request.query.names():
             if name in _JOINED or name.startswith("_"):
                 raise BadRequest(f"Invalid filter field: {name[:64]}.", field=name)
 
     def _allowed(self) -> dict[str, list[str]]:
         """Filters that count; others are ignored, as upstream does."""
-        minor = self._request.version[1]
-        allowed = {name for name, since in _FOR_ALL.items() if minor >= since}
+        allowed = _for_all(self._request.version[1])
         if self._all_filters:
-            allowed |= _FOR_ADMINS
+            allowed = allowed | _FOR_ADMINS
         filters: dict[str, list[str]] = {}
         for name, value in self._request.query.items:
             if name in allowed:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 from urllib.parse import quote
-
-import msgspec
 
 from kilostack.compute.api.formats import time_fraction, time_z
 from kilostack.compute.model.naming import host_id
 from kilostack.compute.model.server import Server, ServerState, vm_state
 from kilostack.compute.model.status import POWER_STATES, status
-from kilostack.compute.store.server_lists import HostSeen
+from kilostack.compute.store.server_lists import HostSeen, Line
 from kilostack.http.fragments import Fragments
 from kilostack.http.messages import Version
 
@@ -46,46 +44,35 @@ class ServerViews:
     def __init__(self, fragments: Fragments) -> None:
         self._fragments = fragments
         self._hole = fragments.hole
+        self._variants: dict[tuple[View, HostSeen | str | None], int] = {}
 
-    def find(self, view: View, server_id: str, revision: int, host: HostSeen) -> bytes | None:
-        return self._fragments.find((server_id, view, host if view.host_status else host.zone), revision)
+    def found(self, view: View, lines: Iterable[Line], root: str) -> list[bytes | None]:
+        """What is remembered of each line in its present revision, ready to be sent."""
+        variants: dict[Any, int] = {}
+        fragments, find = [], self._fragments.find
+        for line in lines:
+            seen = line.host if view.host_status else line.zone
+            if (variant := variants.get(seen)) is None:
+                variant = variants[seen] = self._variant(view, seen)
+            fragments.append(find((line.id, variant), line.revision, root))
+        return fragments
 
-    def made(self, view: View, server: Server, host: HostSeen) -> bytes:
-        """The server as JSON with the hole in its links, remembered for `find`."""
-        fragment = msgspec.json.encode(self.shown(view, server, host))
-        key = (server.id, view, host if view.host_status else host.zone)
-        self._fragments.keep(key, server.revision, fragment)
-        return fragment
+    def _variant(self, view: View, seen: HostSeen | str | None) -> int:
+        """A short name of a view and of what it shows of the host."""
+        return self._variants.setdefault((view, seen), len(self._variants))
 
-    def body(self, fragment: bytes, root: str) -> bytes:
-        return self._fragments.filled(b'{"server":' + fragment + b"}", root)
+    def made(self, view: View, server: Server, host: HostSeen, root: str) -> bytes:
+        """The server as JSON, remembered for `found`."""
+        key = (server.id, self._variant(view, host if view.host_status else host.zone))
+        return self._fragments.keep(key, server.revision, self.shown(view, server, host), root)
 
-    def listing(self, fragments: Sequence[bytes], links: list[dict[str, str]], root: str) -> bytes:
-        """The body of a list."""
-        following = b',"servers_links":' + msgspec.json.encode(links) if links else b""
-        return self._fragments.filled(b'{"servers":[' + b",".join(fragments) + b"]" + following + b"}", root)
-
-    def links(self, server_id: str) -> list[dict[str, str]]:
-        return [
-            {"rel": "self", "href": f"{self._hole}/compute/v2.1/servers/{server_id}"},
-            {"rel": "bookmark", "href": f"{self._hole}/compute/servers/{server_id}"},
-        ]
-
-    def created(self, server: Server, groups: list[dict[str, str]], password: str, root: str) -> bytes:
-        """The answer to a create."""
-        shown = {
-            "id": server.id,
-            "links": self.links(server.id),
-            "OS-DCF:diskConfig": server.disk_config,
-            "security_groups": groups,
-            "adminPass": password,
-        }
-        return self.body(msgspec.json.encode(shown), root)
+    def _links(self, server_id: str) -> list[dict[str, str]]:
+        return _links(self._hole, server_id)
 
     def shown(self, view: View, server: Server, host: HostSeen) -> dict[str, Any]:
         """The server as a document."""
         if view.kind == "basic":
-            return {"id": server.id, "name": server.name, "links": self.links(server.id)}
+            return {"id": server.id, "name": server.name, "links": self._links(server.id)}
         # an update showed less until 2.75
         whole = view.kind != "update" or view.minor >= 75
         shown = self._core(view, server, whole=whole)
@@ -116,7 +103,7 @@ class ServerViews:
             "addresses": addresses(server, extended=whole),
             "accessIPv4": server.access_ip_v4,
             "accessIPv6": server.access_ip_v6,
-            "links": self.links(server.id),
+            "links": self._links(server.id),
             "OS-DCF:diskConfig": server.disk_config,
         }
         if state in _PROGRESS:
@@ -141,6 +128,25 @@ class ServerViews:
         if view.extra_specs:
             shown["extra_specs"] = flavor.extra_specs
         return shown
+
+
+def _links(root: str, server_id: str) -> list[dict[str, str]]:
+    return [
+        {"rel": "self", "href": f"{root}/compute/v2.1/servers/{server_id}"},
+        {"rel": "bookmark", "href": f"{root}/compute/servers/{server_id}"},
+    ]
+
+
+def created(server: Server, groups: list[dict[str, str]], password: str, root: str) -> dict[str, Any]:
+    """The answer to a create."""
+    shown = {
+        "id": server.id,
+        "links": _links(root, server.id),
+        "OS-DCF:diskConfig": server.disk_config,
+        "security_groups": groups,
+        "adminPass": password,
+    }
+    return {"server": shown}
 
 
 def addresses(server: Server, *, extended: bool) -> dict[str, list[dict[str, Any]]]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from kilostack.compute.api import queries, server_schemas
 from kilostack.compute.api.formats import flag
 from kilostack.compute.api.server_bodies import new_server
 from kilostack.compute.api.server_queries import Listed
-from kilostack.compute.api.server_views import ServerViews, View, window
+from kilostack.compute.api.server_views import ServerViews, View, created, window
 from kilostack.compute.app.parts import Parts, allows, is_admin
 from kilostack.compute.app.server_create import ServerCreate
 from kilostack.compute.app.server_verbs import ServerVerbs
@@ -44,12 +46,12 @@ class ServersApi:
         ctx, server_id = request.ctx, request.params["server_id"]
 
         async def unit(tx: Tx) -> bytes:
-            revision, host = await self._servers.glance(tx, ctx, server_id)
+            line = await self._servers.glance(tx, ctx, server_id)
             view = self._view("show", ctx, request.version)
-            found = self._views.find(view, server_id, revision, host)
-            return found or self._views.made(view, await SERVERS.get(tx, id=server_id), host)
+            (found,) = self._views.found(view, (line,), request.root)
+            return found or self._views.made(view, await SERVERS.get(tx, id=server_id), line.host, request.root)
 
-        return Response(200, self._views.body(await self._parts.db.read(unit), request.root))
+        return Response(200, _body(await self._parts.db.read(unit)))
 
     async def index(self, request: Request) -> Response:
         return await self._list(request, "/servers", View("basic", 1))
@@ -68,18 +70,19 @@ class ServersApi:
             lines = await self._servers.page(tx, ctx, ask, detail=detail, everywhere=listed.everywhere)
             if listed.empty:
                 return [], ""
-            found = [views.find(view, line.id, line.revision, line.host) for line in lines]
+            found = views.found(view, lines, request.root)
             missed = [line for line, fragment in zip(lines, found, strict=True) if fragment is None]
             if missed:
                 hosts = {line.id: line.host for line in missed}
                 whole = await SERVERS.within(tx, "id", list(hosts))
-                made = {server.id: views.made(view, server, hosts[server.id]) for server in whole}
+                made = {server.id: views.made(view, server, hosts[server.id], request.root) for server in whole}
                 found = [fragment or made[line.id] for line, fragment in zip(lines, found, strict=True)]
             return [fragment for fragment in found if fragment], lines[-1].id if lines else ""
 
         fragments, last = await self._parts.db.read(unit)
         links = queries.next_link(request, path, fragments, last)
-        return Response(200, views.listing(fragments, links, request.root))
+        following = b',"servers_links":' + msgspec.json.encode(links) if links else b""
+        return Response(200, b'{"servers":[' + b",".join(fragments) + b"]" + following + b"}")
 
     def _view(self, kind: str, ctx: Context, version: Version) -> View:
         def may(rule: str) -> bool:
@@ -103,7 +106,7 @@ class ServersApi:
         groups = body.get("security_groups", [{"name": "default"}])
         # shown because clients expect it; nothing inside the guest takes it
         password = body.get("adminPass") or self._password()
-        shown = self._views.created(made[0], groups, password, request.root)
+        shown = created(made[0], groups, password, request.root)
         return Response(202, shown, headers={"Location": request.link(f"/servers/{made[0].id}")})
 
     def _password(self) -> str:
@@ -132,9 +135,13 @@ class ServersApi:
 
         server = await self._servers.edit(ctx, request.params["server_id"], "servers:update", edit, guarded=False)
         host: HostSeen = await self._parts.db.read(lambda tx: host_of(tx, server))
-        fragment = self._views.made(self._view("update", ctx, request.version), server, host)
-        return Response(200, self._views.body(fragment, request.root))
+        view = self._view("update", ctx, request.version)
+        return Response(200, _body(self._views.made(view, server, host, request.root)))
 
     async def delete(self, request: Request) -> Response:
         await self._verbs.delete(request.ctx, request.params["server_id"])
         return Response(204)
+
+
+def _body(fragment: bytes) -> bytes:
+    return b'{"server":' + fragment + b"}"

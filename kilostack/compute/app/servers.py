@@ -18,7 +18,7 @@ from kilostack.compute.app.parts import (
 )
 from kilostack.compute.model.server import Server, ServerState, vm_state
 from kilostack.compute.store import quotas, server_lists, servers
-from kilostack.compute.store.server_lists import Ask, HostSeen, Line
+from kilostack.compute.store.server_lists import Ask, Line
 from kilostack.core.context import Context
 from kilostack.core.errors import BadRequest, Conflict, Forbidden, NotFound, OverQuota
 from kilostack.store.database import Tx
@@ -39,13 +39,13 @@ class Servers:
         """The server, for somebody who may do `rule` to it. Raises `NotFound` and `Forbidden`."""
         return await self.parts.db.read(lambda tx: visible(tx, self.parts, ctx, server_id, rule))
 
-    async def glance(self, tx: Tx, ctx: Context, server_id: str) -> tuple[int, HostSeen]:
-        """Revision and host of a server that the caller may see, without reading the rest of it."""
+    async def glance(self, tx: Tx, ctx: Context, server_id: str) -> Line:
+        """A server that the caller may see, as a list has it: the rest of its row is not read."""
         found = await server_lists.glance(tx, server_id)
         if found is None or (found[1] != ctx.project_id and not is_admin(self.parts, ctx)):
             raise not_found(server_id)
         check(self.parts, ctx, "servers:show", project_id=found[1])
-        return found[0], found[2]
+        return found[0]
 
     async def page(self, tx: Tx, ctx: Context, ask: Ask, *, detail: bool, everywhere: bool) -> list[Line]:
         """A page of the caller's project, or of all projects for those who may."""

@@ -82,7 +82,14 @@ class Line(NamedTuple):
     id: str
     revision: int
     name: str
-    host: HostSeen
+    zone: str | None
+    connected: int | None
+    disabled: int | None
+    forced_down: int | None
+
+    @property
+    def host(self) -> HostSeen:
+        return HostSeen._make(self[3:])
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,18 +118,7 @@ _LINE = select(
 _ONE = Query(
     select(hosts.c.zone, hosts.c.connected, hosts.c.disabled, hosts.c.forced_down).where(hosts.c.name == p("host"))
 )
-_OWNED = Query(
-    select(
-        servers.c.revision,
-        servers.c.project_id,
-        hosts.c.zone,
-        hosts.c.connected,
-        hosts.c.disabled,
-        hosts.c.forced_down,
-    )
-    .select_from(_JOINED)
-    .where(servers.c.id == p("id"))
-)
+_OWNED = Query(_LINE.add_columns(servers.c.project_id).where(servers.c.id == p("id")))
 _NO_HOST = HostSeen(None, None, None, None)
 _shapes: dict[Any, Query] = {}
 
@@ -133,10 +129,10 @@ async def host_of(tx: Tx, server: Server) -> HostSeen:
     return HostSeen(*row) if row is not None else _NO_HOST
 
 
-async def glance(tx: Tx, server_id: str) -> tuple[int, str, HostSeen] | None:
-    """Revision, project and host of a server; None if there is none."""
+async def glance(tx: Tx, server_id: str) -> tuple[Line, str] | None:
+    """A server as a list has it, and its project; None if there is none."""
     row = await tx.one(_OWNED, id=server_id)
-    return None if row is None else (row[0], row[1], HostSeen(*row[2:]))
+    return None if row is None else (Line._make(row[:-1]), row[-1])
 
 
 async def page(tx: Tx, ask: Ask) -> list[Line]:
@@ -166,25 +162,29 @@ async def _kept(tx: Tx, ask: Ask, lines: Sequence[Line]) -> list[Line]:
 async def _chunk(tx: Tx, ask: Ask, marker: str | None, limit: int) -> list[Line]:
     if limit <= 0:
         return []
-    shape = (tuple(ask.equal), tuple(ask.compared), ask.sort, marker is None)
+    equal = tuple((name, len(values) == 1) for name, values in ask.equal.items())
+    shape = (equal, tuple(ask.compared), ask.sort, marker is None)
     if (query := _shapes.get(shape)) is None:
         if len(_shapes) >= _SHAPES_KEPT:
             _shapes.clear()
         query = _shapes[shape] = Query(_compiled(ask, marker is not None))
     params: dict[str, Any] = {"limit": limit, **ask.compared}
     for name, values in ask.equal.items():
-        params["in_" + name] = msgspec.json.encode([int(v) if isinstance(v, bool) else v for v in values]).decode()
+        plain = [int(value) if isinstance(value, bool) else value for value in values]
+        params["in_" + name] = plain[0] if len(plain) == 1 else msgspec.json.encode(plain).decode()
     if marker is not None:
         params |= await _marked(tx, marker, ask.sort)
     rows = await tx.all(query, **params)
-    return [Line(row[0], row[1], row[2], HostSeen(row[3], row[4], row[5], row[6])) for row in rows]
+    return list(map(Line._make, rows))
 
 
 def _compiled(ask: Ask, marked: bool) -> Select[Any]:
     # the index of projects begins with the cell
     statement = _LINE.where(servers.c.cell == 1)
-    for name in ask.equal:
-        statement = statement.where(InList(_EQUAL[name], "in_" + name))
+    for name, values in ask.equal.items():
+        # a single value can be looked up in an index in the order of the list
+        one = _EQUAL[name] == p("in_" + name)
+        statement = statement.where(one if len(values) == 1 else InList(_EQUAL[name], "in_" + name))
     for name in ask.compared:
         statement = statement.where(_COMPARED[name])
     columns = _ordered(ask.sort)
