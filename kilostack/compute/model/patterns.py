@@ -157,6 +157,8 @@ class _Parser:
             low, high = self._bounds()
         else:
             return item
+        if item[0] == "assert":
+            raise BadPattern(f"'{item[1]}' cannot be repeated")
         if self._peek() == "?":
             # a lazy repeat finds the same texts
             self._at += 1
