@@ -93,6 +93,8 @@ class Ports:
         await addresses.lock(tx, old.network_id)
         subnets = await SUBNETS.where(tx, network_id=old.network_id)
         fixed_ips = await choose(tx, old.network_id, subnets, asked, port_id=old.id, had=old.fixed_ips)
+        if old.device_owner == model.ROUTER_INTERFACE and {s for s, _ in fixed_ips} != {s for s, _ in old.fixed_ips}:
+            raise failures.bad("port", f"Router port {old.id} must keep an address on each of its subnets")
         lost = {address for _, address in set(old.fixed_ips) - set(fixed_ips)}
         floating = await FLOATING_IPS.where(tx, port_id=old.id) if lost else []
         if any(floating_ip.fixed_ip_address in lost for floating_ip in floating):
