@@ -17,7 +17,7 @@ from kilostack.core.world import RealWorld
 from kilostack.wire import agent
 from kilostack.wire.compute import GuestReport
 from tests.databases import settled
-from tests.gateway.rack import guest, port
+from tests.gateway.stand_ins import guest, port
 
 
 class Listener:
