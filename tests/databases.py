@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 import subprocess
@@ -158,10 +157,3 @@ async def by_hand(database: Database) -> AsyncIterator[ByHand]:
             await hand.rollback()
     finally:
         connection.close()
-
-
-async def settled(condition: Callable[[], bool], seconds: float = 10) -> None:
-    """Wait for a state; fails when it does not come."""
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.005)

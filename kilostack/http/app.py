@@ -231,7 +231,7 @@ def make_app(apis: Sequence[Api], authenticator: Authenticator, world: World, ob
 
 def _sink(service: Service) -> Any:
     async def sink(req: _Carried, resp: falcon.asgi.Response, **fields: str) -> None:
-        await service.answer(req, resp, (_NOWHERE,), {})
+        await service.answer(req, resp, _NOWHERE, {})
 
     return sink
 
@@ -240,4 +240,4 @@ async def _nowhere(request: Request) -> Response:
     raise errors.NotFound("The resource could not be found.")
 
 
-_NOWHERE = Route(method="GET", path="", handler=_nowhere)
+_NOWHERE = tuple(Route(method=method, path="", handler=_nowhere) for method in _METHODS)

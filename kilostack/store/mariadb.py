@@ -102,6 +102,8 @@ class MariadbDatabase:
         connection = await self._connect()
         try:
             async with connection.cursor() as cursor:
+                # what is there already is no news
+                await cursor.execute("SET SESSION sql_notes=0")
                 await cursor.execute("CREATE TABLE IF NOT EXISTS schema_number (number INT PRIMARY KEY) ENGINE=InnoDB")
                 await cursor.execute("SELECT MAX(number) FROM schema_number")
                 (found,) = await cursor.fetchone()
