@@ -16,8 +16,8 @@ from kilostack.agents.runtime.streams import GUEST_TYPES, NETWORK_TYPES, Attache
 from kilostack.core.world import RealWorld
 from kilostack.wire import agent
 from kilostack.wire.compute import GuestReport
-from tests.databases import settled
 from tests.gateway.stand_ins import guest, port
+from tests.waiting import until
 
 
 class Listener:
@@ -111,7 +111,11 @@ async def test_a_journal_is_read_again_by_the_next_process(world: RealWorld, tmp
     assert await first.read() == {}
     writing = world.spawn(first.run(), "journal")
     first.note("compute", objects)
-    await settled(lambda: store.read() is not None)
+
+    async def is_written() -> bool:
+        return store.read() is not None
+
+    await until(is_written)
     writing.cancel()
     assert await Journal(world, store, "h1").read() == {"compute": objects}
     assert await Journal(world, store, "h2").read() == {}, "another host's"
