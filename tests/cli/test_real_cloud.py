@@ -5,6 +5,7 @@ The agents and the fabric are stand-ins: no network of this machine is touched.
 
 from __future__ import annotations
 
+import compileall
 import json
 import os
 import pwd
@@ -52,19 +53,25 @@ class PersonsShell(Shell):
         home = Path(person.pw_dir)
         python = home / "venv/bin/python"
         if not python.exists():
-            _make_interpreter(home / "venv")
+            _make_interpreter(home / "venv", person)
         self.name = person.pw_name
         super().__init__(home, (*front, str(python), "-I", str(home / "venv/stand_in.py")))
         self.front = front
 
 
-def _make_interpreter(venv: Path) -> None:
+def _make_interpreter(venv: Path, person: pwd.struct_passwd) -> None:
     """A small environment that everybody may use; the one that runs the tests may belong to root alone."""
     subprocess.run(["/usr/bin/python3", "-m", "venv", "--without-pip", str(venv)], check=True)
     [site] = venv.glob("lib/python*/site-packages")
     shutil.copytree(Path(kilostack.__file__).parent, site / "kilostack")
     shutil.copytree(Path(yaml.__file__).parent, site / "yaml")
     shutil.copy(STAND_IN, venv / "stand_in.py")
+    compileall.compile_dir(site, quiet=1)
+    for compiled in site.rglob("*.pyc"):
+        if not compiled.name.startswith("__init__"):
+            compiled.unlink()  # an upgrade has just changed all modules but the packages themselves
+    for path in (venv, *venv.rglob("*")):
+        os.chown(path, person.pw_uid, person.pw_gid, follow_symlinks=False)
 
 
 def as_person(person: pwd.struct_passwd) -> PersonsShell:
@@ -187,6 +194,7 @@ def test_behind_sudo_everything_belongs_to_who_typed_it(person: pwd.struct_passw
     assert users == {"supervisor": 0, "control-plane": person.pw_uid, "agent": 0}
     assert capabilities(rows[1]["pid"]) == {"0000000000000000"}
     assert owners(shell.home / ".config") == {person.pw_uid}
+    assert owners(shell.home / "venv") == {person.pw_uid}
     assert {path.name for path in shell.state_dir.iterdir() if path.lstat().st_uid == 0} <= {"hosts", "fabric", "ran"}
     assert [row["address"] for row in as_person(person).status()] == [row["address"] for row in rows]
     as_person(person).type("down")

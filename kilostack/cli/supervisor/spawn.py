@@ -57,7 +57,10 @@ def children(settings: Settings, owner: Owner, program: Program, fabric: Fabric 
     )
     if fabric is None:
         return (control,)
-    return (control, *(_agent(host, program.argv, where, fabric) for host in settings.host_names()))
+    # Root leaves no compiled files in a checkout that belongs to somebody else.
+    python, *rest = program.argv
+    argv = program.argv if owner.uid == 0 else (python, "-B", *rest)
+    return (control, *(_agent(host, argv, where, fabric) for host in settings.host_names()))
 
 
 def _agent(host: str, program: tuple[str, ...], where: tuple[str, ...], fabric: Fabric) -> ChildSpec:
