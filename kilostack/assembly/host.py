@@ -64,7 +64,10 @@ async def serve(settings: Settings, host: str) -> None:
         return QemuGuests(world, images, where)
 
     async def facts(driver: GuestDriver) -> HostFacts:
-        return machine_facts(host, state_dir, place.address, shared_by=settings.hosts)
+        # What the probe has found: a /dev/kvm that opens may still hang its guests.
+        accelerator = await driver.accelerator()
+        look = functools.partial(machine_facts, shared_by=settings.hosts, accelerator=accelerator)
+        return await world.in_thread(look, host, state_dir, place.address)
 
     ground = AgentGround(
         world=world,

@@ -13,7 +13,7 @@ from kilostack.wire.compute import HostFacts
 _GIB = 1 << 30
 
 
-def machine_facts(host: str, state_dir: Path, address: str, *, shared_by: int) -> HostFacts:
+def machine_facts(host: str, state_dir: Path, address: str, *, shared_by: int, accelerator: str) -> HostFacts:
     """The cores, memory and disk of this machine, divided among the `shared_by` hosts that live on it."""
     place = state_dir
     while not place.exists():
@@ -23,7 +23,7 @@ def machine_facts(host: str, state_dir: Path, address: str, *, shared_by: int) -
         vcpus=max(1, (os.cpu_count() or 1) // shared_by),
         memory_mib=_memory_mib() // shared_by,
         disk_gib=shutil.disk_usage(place).free // _GIB // shared_by,
-        accelerator="kvm" if os.access("/dev/kvm", os.W_OK) else "tcg",
+        accelerator=accelerator,
         hypervisor_version=_qemu_version(),
         cpu_arch=platform.machine(),
         cpu_model=_cpu_model(),
