@@ -36,21 +36,25 @@ class Fence:
         self._update = Query(update(rows).where(same).values(epoch=p("new"), buried=p("dead")))
         self._prune = Query(delete(rows).where(rows.c.at < p("before")))
 
-    async def enter(self, tx: Tx, actor: Actor, now: Micros) -> None:
-        """Let a step's do pass. Raises `Refused` for a lower epoch than one seen, or for a step already undone."""
-        await self._pass(tx, actor, now, bury=False)
+    async def enter(self, tx: Tx, actor: Actor, now: Micros) -> bool:
+        """Let a step's do pass; whether it has passed before.
+
+        Whoever finds that a do comes again, and that what it made is gone, must refuse it: another saga has removed it
+        since. Raises `Refused` for a lower epoch than one seen, or for a step already undone.
+        """
+        return await self._pass(tx, actor, now, bury=False)
 
     async def bury(self, tx: Tx, actor: Actor, now: Micros) -> None:
         """Let a step's undo pass, and keep its do from passing ever after."""
         await self._pass(tx, actor, now, bury=True)
 
-    async def _pass(self, tx: Tx, actor: Actor, now: Micros, *, bury: bool) -> None:
+    async def _pass(self, tx: Tx, actor: Actor, now: Micros, *, bury: bool) -> bool:
         if not actor.saga_id:
-            return
+            return False
         row = await tx.one(self._get, saga=actor.saga_id, name=actor.step)
         if row is None:
             await tx.run(self._insert, saga=actor.saga_id, name=actor.step, new=actor.epoch, dead=int(bury), now=now)
-            return
+            return False
         epoch, buried = row
         if actor.epoch < epoch:
             raise Refused(f"saga {actor.saga_id} has gone on under epoch {epoch}; this call has {actor.epoch}")
@@ -58,6 +62,7 @@ class Fence:
             raise Refused(f"step {actor.step} of saga {actor.saga_id} was undone")
         if actor.epoch > epoch or bury != bool(buried):
             await tx.run(self._update, saga=actor.saga_id, name=actor.step, new=actor.epoch, dead=int(bury))
+        return True
 
     async def prune(self, tx: Tx, before: Micros) -> int:
         """Forget sagas that entered before a time long past every deadline."""

@@ -284,6 +284,8 @@ class Simulation:
                 task.cancel()
                 raise ConnectionError("the control plane has died")
             await self.here.sleep(0.01)
+        if control.world.dead or task.cancelled():
+            raise ConnectionError("the control plane has died")
         try:
             return task.result()
         except (Dead, errors.Error) as error:

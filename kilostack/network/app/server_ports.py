@@ -57,8 +57,10 @@ class ServerPortsOf:
         async def unit(tx: Tx) -> BoundPorts:
             change = Change(tx)
             await projects.lock(tx, asked.project_id)
-            await FENCE.enter(tx, actor, self._parts.world.now())
+            again = await FENCE.enter(tx, actor, self._parts.world.now())
             mine = {port.slot: port for port in await PORTS.where(tx, device_id=asked.server_id)}
+            if again and asked.nics and not mine:
+                raise Refused("The server's ports were removed since.")
             bound = []
             for slot, (nic, one) in enumerate(zip(asked.nics, drawn, strict=True)):
                 bound.append(await self._bound(change, asked, (slot, nic, mine.get(slot)), one))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 from sqlalchemy import null, select, update
 
-from kilostack.core.errors import NotFound
+from kilostack.core.errors import NotFound, Refused
 from kilostack.core.world import Micros
 from kilostack.placement.store import providers as store
 from kilostack.placement.store.tables import (
@@ -65,7 +65,7 @@ async def claim(tx: Tx, claim: Claim, actor: Actor, now: Micros) -> None:
     """
     if not await store.lock(tx, claim.provider):
         raise NotFound(f"Resource provider {claim.provider} could not be found.")
-    await FENCE.enter(tx, actor, now)
+    again = await FENCE.enter(tx, actor, now)
     asked = {name: amount for name, amount in sorted(claim.resources.items()) if amount}
     touched = [claim.provider]
     if (held := await CONSUMERS.find(tx, id=claim.consumer)) is not None:
@@ -73,6 +73,8 @@ async def claim(tx: Tx, claim: Claim, actor: Actor, now: Micros) -> None:
             return
         touched.append(held.provider_id)
         await _give_back(tx, held)
+    elif again:
+        raise Refused(f"What consumer {claim.consumer} claimed was released since.")
     for name, amount in asked.items():
         if await tx.run(_TAKE, provider=claim.provider, class_name=name, asked=amount, amount=amount) != 1:
             raise DoesNotFit(name)
