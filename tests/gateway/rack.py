@@ -144,7 +144,7 @@ class Rack:
         self.failing, self.call_s, self.wire_s = 0.0, 0.001, 0.001
         self.hosts: dict[str, Host] = {}
         self.gateways = 0
-        self.refuses_connections = False
+        self.refuses_connections = self.image_is_gone = self.hold_frames = False
         self.start_gateway()
 
     def start_gateway(self) -> None:
@@ -180,10 +180,13 @@ class Rack:
         """Connect to the present gateway."""
         if self.world.dead or self.refuses_connections:
             raise ConnectionRefusedError("no gateway listens")
-        mine, its = memory_pair(self.wire, lambda: self.chance.uniform(0, self.wire_s))
+        mine, its = memory_pair(self.wire, self._delay)
         self.taken.append(its)
         self.world.spawn(self.gateway.accept(its), "accept")
         return mine
+
+    def _delay(self) -> float:
+        return 3600.0 if self.hold_frames else self.chance.uniform(0, self.wire_s)
 
     def cut_any(self) -> None:
         """Lose one connection."""

@@ -162,11 +162,14 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.content: bytes | None = None
+        self.is_full = False
 
     def read(self) -> bytes | None:
         return self.content
 
     def write(self, content: bytes) -> None:
+        if self.is_full:
+            raise OSError("no space left on device")
         self.content = content
 
 

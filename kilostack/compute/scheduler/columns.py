@@ -23,7 +23,6 @@ class _Numbers:
     """The columns of one resource class."""
 
     def __init__(self, size: int) -> None:
-        self.capacity: Numbers = np.zeros(size, np.int64)
         self.free: Numbers = np.zeros(size, np.int64)
         self.pending: Numbers = np.zeros(size, np.int64)
 
@@ -78,9 +77,6 @@ class Columns:
         numbers = self._of(resource_class)
         left = numbers.free[: len(self)]
         return left - numbers.pending[: len(self)] if pending else left
-
-    def capacity(self, resource_class: str) -> Numbers:
-        return self._of(resource_class).capacity[: len(self)]
 
     def _of(self, resource_class: str) -> _Numbers:
         if resource_class not in self._numbers:
@@ -167,9 +163,7 @@ class Columns:
         for name in [*inventories, *pending]:
             self._of(name)
         for name, numbers in self._numbers.items():
-            inventory = inventories.get(name, _NOTHING)
-            numbers.capacity[place] = inventory.free + inventory.used
-            numbers.free[place] = inventory.free
+            numbers.free[place] = inventories.get(name, _NOTHING).free
             numbers.pending[place] = pending.get(name, 0)
 
     def _grow(self, wanted: int) -> None:
@@ -179,7 +173,6 @@ class Columns:
         self._zone = _longer(self._zone)
         self._flags = {name: _longer(column) for name, column in self._flags.items()}
         for numbers in self._numbers.values():
-            numbers.capacity = _longer(numbers.capacity)
             numbers.free = _longer(numbers.free)
             numbers.pending = _longer(numbers.pending)
 

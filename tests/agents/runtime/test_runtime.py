@@ -133,6 +133,46 @@ def test_an_agent_that_is_ended_before_it_began_does_not_begin() -> None:
     simulate(8, scene)
 
 
+def test_a_gateway_that_falls_silent_is_left_for_another() -> None:
+    async def scene(rack: Rack) -> None:
+        host = await _settled(rack)
+        rack.wire_s = 0.0
+        epoch = rack.services["compute"].epochs["h1"]
+        rack.hold_frames = True
+        await asyncio.sleep(25)
+        rack.hold_frames = False
+        await rack.until(lambda: rack.services["compute"].epochs["h1"] > epoch)
+        assert host.runtime.is_connected
+
+    simulate(10, scene)
+
+
+def test_a_disk_that_is_full_keeps_nobody_from_working() -> None:
+    async def scene(rack: Rack) -> None:
+        host = await _settled(rack)
+        host.journal.is_full = True
+        before = host.journal.content
+        rack.services["compute"].want("h1", "b", 1)
+        await rack.until(rack.is_settled)
+        assert host.journal.content == before
+        host.journal.is_full = False
+        await rack.until(lambda: host.journal.content != before)
+
+    simulate(11, scene)
+
+
+def test_what_an_agent_does_not_understand_does_not_stop_it() -> None:
+    async def scene(rack: Rack) -> None:
+        host = await _settled(rack)
+        await rack.taken[-1].send(b'{"type":"from a newer release"}')
+        rack.services["compute"].want("h1", "b", 1)
+        await rack.until(rack.is_settled)
+        assert rack.services["compute"].epochs["h1"] == 1
+        assert host.runtime.is_connected
+
+    simulate(12, scene)
+
+
 def test_a_part_that_fails_ends_the_agent() -> None:
     async def scene(rack: Rack) -> None:
         host = rack.add_host("h1")
