@@ -198,7 +198,7 @@ def _text(raw: bytes) -> str:
 
 
 def _raw(text: str) -> bytes:
-    if len(text) > _LONGEST_TEXT or not text.isascii():
+    if len(text) > _LONGEST_TEXT or not text.isascii() or not _OTHER_ALPHABET.isdisjoint(text):
         raise BadToken("not a token")
     try:
         padded = text.translate(_FROM_URL) + "=" * (-len(text) % 4)
@@ -207,5 +207,6 @@ def _raw(text: str) -> bytes:
         raise BadToken("not a token") from None
 
 
+_OTHER_ALPHABET = frozenset("+/=")
 _TO_URL = str.maketrans("+/", "-_")
 _FROM_URL = str.maketrans("-_", "+/")

@@ -66,6 +66,13 @@ def test_garbage_is_no_token(text: str) -> None:
         _PUBLICS.read(text)
 
 
+def test_a_token_is_written_in_one_way_only() -> None:
+    text = _SIGNER.sign(_SCOPED)
+    for other in (text + "=", text[:50] + "." + text[50:], text[:50] + " " + text[50:], text + "\n"):
+        with pytest.raises(BadToken):
+            _PUBLICS.read(other)
+
+
 def test_another_clouds_token_is_refused() -> None:
     stranger = Signer(Ed25519PrivateKey.from_private_bytes(b"s" * 32))
     with pytest.raises(UnknownKey):

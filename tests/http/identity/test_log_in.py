@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from kilostack.core.secret import Secret
 from kilostack.core.vault import Vault
+from kilostack.identity.app.passwords import Passwords
 from kilostack.identity.service import IdentitySettings
 from kilostack.identity.store import tokens
 from tests.http.cloud import ROOT
@@ -265,3 +267,13 @@ async def test_the_signing_key_is_kept_sealed(cloud: IdentityCloud) -> None:
     seed = Vault(b"m" * 32).open("identity signing key", key.private_sealed)
     assert len(seed) == 32
     assert seed.hex() not in key.private_sealed
+
+
+async def test_a_hash_that_a_client_brings_is_no_password(cloud: IdentityCloud) -> None:
+    admin = await cloud.admin()
+    known = await Passwords(cloud.world, lambda size: b"s" * size).hashed(Secret("known"))
+    made = await cloud.ask("POST", "/users", admin, json={"user": {"name": "sly", "password_hash": known}})
+    assert made.status == 201
+    path = f"/users/{made.json()['user']['id']}"
+    assert (await cloud.ask("PATCH", path, admin, json={"user": {"password_hash": known}})).status == 200
+    assert (await cloud.log_in("sly", "known")).status == 401

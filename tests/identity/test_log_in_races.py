@@ -1,0 +1,85 @@
+"""What changes between the proof of who somebody is and their token is not missed."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from kilostack.core.errors import Unauthenticated
+from kilostack.core.secret import Secret
+from kilostack.core.vault import Vault
+from kilostack.identity.app.passwords import Attempts, Passwords
+from kilostack.identity.app.policies import Access
+from kilostack.identity.app.resources import Ground
+from kilostack.identity.app.sign_in import PasswordMethod, PasswordUser, Shown, SignIn
+from kilostack.identity.app.signing import Signing
+from kilostack.identity.app.tokens import DomainName, Tokens
+from kilostack.identity.store import directory as store
+from kilostack.identity.store import tokens as store_tokens
+from kilostack.store.database import Tx
+from tests.identity.conftest import Site
+
+_SHOWN = Shown(
+    methods=("password",),
+    password=PasswordMethod(PasswordUser(password="demo", name="demo", domain=DomainName(id="default"))),
+)
+
+
+@pytest.fixture
+async def desk(site: Site) -> tuple[SignIn, Tokens]:
+    """The two halves of a login."""
+    await site.seed(site.service())
+    vault, entropy = Vault(b"m" * 32), lambda size: b"e" * size
+    ground = Ground(db=site.db, world=site.world, access=Access({}), token_life=3_600_000_000)
+    signing = Signing(site.db, site.world, vault, entropy)
+    await signing.prepare()
+    tokens = Tokens(ground, signing, vault, entropy)
+    return SignIn(ground, tokens, Passwords(site.world, entropy), vault, Attempts(site.world)), tokens
+
+
+async def _change(site: Site, **fields: object) -> None:
+    async def unit(tx: Tx) -> None:
+        user = await store.named_user(tx, "demo", "default")
+        assert user is not None
+        await store.USERS.update(tx, msgspec.structs.replace(user, **fields))
+        await store_tokens.revoke(tx, [f"user {user.id}"], 2_000_000_000_000_000)
+
+    await site.db.write(unit)
+
+
+async def test_a_login_as_it_should_be(desk: tuple[SignIn, Tokens]) -> None:
+    sign_in, tokens = desk
+    issued = await tokens.issue(await sign_in.prove(_SHOWN, "here"), None)
+    assert issued.claims.user_name == "demo"
+
+
+@pytest.mark.parametrize("fields", [{"password_hash": "another"}, {"enabled": False}])
+async def test_a_change_after_the_proof_is_seen(
+    site: Site, desk: tuple[SignIn, Tokens], fields: dict[str, object]
+) -> None:
+    sign_in, tokens = desk
+    proof = await sign_in.prove(_SHOWN, "here")
+    await _change(site, **fields)
+    with pytest.raises(Unauthenticated):
+        await tokens.issue(proof, None)
+
+
+async def test_a_change_after_the_token_voids_it(site: Site, desk: tuple[SignIn, Tokens]) -> None:
+    sign_in, tokens = desk
+    claims = (await tokens.issue(await sign_in.prove(_SHOWN, "here"), None)).claims
+    await _change(site, enabled=True)
+    rules = await site.db.read(lambda tx: store_tokens.rules(tx, 0, 1))
+    (revoked,) = rules.revocations
+    assert revoked.subject in claims.subjects()
+    assert claims.number < revoked.before
+
+
+async def test_a_hash_from_outside_is_never_verified_as_ours(site: Site) -> None:
+    """Damaged or foreign text in the column is a wrong password, not an error."""
+    passwords = Passwords(site.world, lambda size: b"e" * size)
+    kept = await passwords.hashed(Secret("right"))
+    assert kept.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert await passwords.matches(Secret("right"), kept)
+    for wrong in (None, "", "nonsense", kept[:-4], kept.replace("argon2id", "argon2i")):
+        assert not await passwords.matches(Secret("right"), wrong)
+    assert not await passwords.matches(Secret("Right"), kept)
