@@ -30,6 +30,7 @@ class LeaseTables:
         c = rows.c
         self.insert = Query(insert(rows).values(id=p("me"), role=p("its_role"), beat=0, dead=0))
         self.beat = Query(update(rows).where(c.id == p("me"), c.dead == 0).values(beat=c.beat + 1))
+        self.hold = Query(update(rows).where(c.id == p("me"), c.dead == 0).values(dead=0))
         self.others = Query(select(c.id, c.beat).where(c.dead == 0, c.id != p("me")))
         self.bury = Query(update(rows).where(c.id == p("it"), c.beat == p("seen"), c.dead == 0).values(dead=1))
         self.forget = Query(delete(rows).where(c.dead == 1, c.id == p("it")))
@@ -67,6 +68,13 @@ class Lease:
         if exclusive:
             for other, beat in await self._others():
                 await self._bury(other, beat)
+
+    async def holds(self, tx: Tx) -> bool:
+        """Whether this process lives for the others; in a unit that claims work, so that nobody can bury it meanwhile.
+
+        What a buried process claims would belong to nobody who is ever found dead.
+        """
+        return await tx.run(self._tables.hold, me=self.id) == 1
 
     async def run(self, lost: Callable[[], Awaitable[None]]) -> None:
         """Beat and watch for ever; `lost` is awaited when this process was taken for dead."""

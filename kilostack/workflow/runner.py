@@ -137,6 +137,8 @@ class Runner:
         owner = self._lease.id
 
         async def unit(tx: Tx) -> tuple[SagaRow, list[LogRow]] | None:
+            if not await self._lease.holds(tx):
+                return None
             return await self._tables.claim(tx, saga_id, owner)
 
         try:

@@ -259,7 +259,9 @@ class Simulation:
 
     async def restart_control(self) -> None:
         """Start until one has come up: a start may itself be cut off by a crash."""
-        while self.control is None or self.control.world.dead:
+        while self.control is None or self.control.world.dead or self.control.app is None:
+            if self.control is not None:
+                self.control.world.crash()
             await self.start_control()
 
     async def _login(self, user: str) -> str:

@@ -66,7 +66,12 @@ def settled(simulation: Simulation, expected: set[str]) -> list[str]:
             left.append(f"server {server_id} is {state}, task {task}, saga {saga}")
     if servers.keys() != expected:
         left.append(f"servers are {sorted(servers)}, expected {sorted(expected)}")
-    alive = _rows(simulation, "compute", "SELECT kind, state, error FROM sagas WHERE state != 'ended'")
+    alive = _rows(
+        simulation,
+        "compute",
+        "SELECT kind, state, error, owner, waits_for, due_at, tries FROM sagas WHERE state != 'ended'",
+    )
+    left += [f"process {row}" for row in _rows(simulation, "compute", "SELECT * FROM processes")] if alive else []
     left += [f"saga {row}" for row in alive]
     placed = {server_id for server_id, row in servers.items() if row[3] is not None}
     holders = {row[0] for row in _rows(simulation, "placement", "SELECT id FROM consumers")}
