@@ -17,13 +17,13 @@ def run(args: argparse.Namespace, program: Program) -> int:
     if settings is None:
         raise Failure("there is no such cloud", "Start one with `kilostack up`.")
     if args.command == "serve":
-        from kilostack.assembly import control_plane
+        from kilostack.assembly.control_plane import main as serve
 
-        control_plane.main(settings)
+        serve(settings)
         return 0
     if args.host not in settings.host_names():
         raise Failure(f"cloud {settings.name} has no host {args.host}", f"It has {', '.join(settings.host_names())}.")
-    from kilostack.assembly import host
+    from kilostack.assembly.host import main as be_agent
 
-    host.main(settings, args.host)
+    be_agent(settings, args.host)
     return 0
