@@ -78,7 +78,7 @@ $(STAMPS)/image: tools/guest-image $(wildcard tools/guest/* tools/guest/*/*) $(I
 gone:
 
 # What needs no guests first, then the simulation, then one journey with real guests.
-LATER := tests/sim tests/journey tests/fault tests/system
+LATER := tests/sim tests/journey tests/fault tests/system tests/__pycache__
 EARLY := $(filter-out $(LATER:%=%/),$(sort $(wildcard tests/*/)))
 PYTEST := $(BIN)/python -m pytest -p tests.tally
 
