@@ -28,6 +28,7 @@ from kilostack.network.app.parts import Parts, Settings
 from kilostack.network.app.ports import Ports
 from kilostack.network.app.quotas import Quotas
 from kilostack.network.app.routers import Routers
+from kilostack.network.app.server_describe import ServerDescribe
 from kilostack.network.app.server_nics import ServerNics
 from kilostack.network.app.server_ports import ServerPortsOf
 from kilostack.network.app.subnets import Subnets
@@ -111,6 +112,7 @@ class NetworkService:
         answers.add(network_calls.UNBIND_PORTS, servers.unbind)
         answers.add(network_calls.ADDRESSES, servers.addresses)
         answers.add(network_calls.CHANGE_GROUP, servers.change_group)
+        answers.add(network_calls.DESCRIBE_SERVER, ServerDescribe(self._parts).describe)
         answers.add(NETWORK.connect, hosts.connect)
         answers.add(NETWORK.disconnect, hosts.disconnect)
         answers.add(NETWORK.state, hosts.state)

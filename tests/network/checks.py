@@ -7,14 +7,19 @@ from typing import Any
 
 from sqlalchemy import select
 
+from kilostack.core.context import internal
+from kilostack.network.app.host_calls import HostCalls
 from kilostack.network.model.quota import COUNTED
 from kilostack.network.store import tables
 from kilostack.network.store.changes import FABRIC
 from kilostack.network.store.tables import streams
 from kilostack.store.database import Tx
 from kilostack.store.sql import Query
+from kilostack.wire.calls import Actor
+from kilostack.wire.hosts import HostStateAsked
 from tests.network.cloud import Cloud, decoded
 
+_ACTOR = Actor(ctx=internal("req-check"))
 _STREAMS = Query(select(streams.c.name, streams.c.revision))
 _COUNTED_IN: dict[str, Any] = {
     "network": tables.NETWORKS,
@@ -75,7 +80,8 @@ class Follower:
             del self.known[key], self.objects[key]
         self.known |= state.revisions
         self.objects |= decoded(state)
-        whole = await cloud.state(self.host)
+        # a service that remembers nothing derives it all from the rows
+        whole = await HostCalls(cloud.service._parts).state(HostStateAsked(host=self.host), _ACTOR)
         assert self.known == whole.revisions
         assert self.objects == decoded(whole)
         for key, value in self.objects.items():

@@ -84,6 +84,12 @@ class History:
             given = {"enable_dhcp": self.chance.random() < 0.5, "dns_nameservers": ()}
             await self.cloud.service.subnets.update(self._owner()[0], subnet.id, given, None)
 
+    async def do_move_gateway(self) -> None:
+        if public := await self._public():
+            given = {"gateway_ip": f"172.24.4.{self.chance.randint(1, 9)}"}
+            for subnet in await self.cloud.db.read(lambda tx: tables.SUBNETS.where(tx, network_id=public)):
+                await self.cloud.service.subnets.update(ADMIN, subnet.id, given, None)
+
     async def do_delete_subnet(self) -> None:
         if subnet := await self._any(tables.SUBNETS):
             await self.cloud.service.subnets.delete(self._owner()[0], subnet.id, None)
@@ -104,6 +110,15 @@ class History:
             if self.chance.random() < 0.3:
                 given["allowed_address_pairs"] = ({"ip_address": "10.77.0.1"},)
             await self.cloud.service.ports.update(self._owner()[0], port.id, given, None)
+
+    async def do_move_port(self) -> None:
+        port = await self._any(tables.PORTS)
+        if port and port.fixed_ips:
+            subnet_id, address = port.fixed_ips[0]
+            if "." in address:
+                moved = f"{address.rpartition('.')[0]}.{self.chance.randint(1, 60)}"
+                given = {"fixed_ips": ({"subnet_id": subnet_id, "ip_address": moved},)}
+                await self.cloud.service.ports.update(ADMIN, port.id, given, None)
 
     async def do_delete_port(self) -> None:
         if port := await self._any(tables.PORTS):
@@ -209,6 +224,10 @@ class History:
             add = self.chance.random() < 0.6
             change = GroupChange(server_id=self.chance.choice(self.servers), group=group.id, add=add)
             await self.cloud.call(CHANGE_GROUP, change)
+
+    async def do_forget_host(self) -> None:
+        if agents := await self.cloud.service.agents.every(ADMIN):
+            await self.cloud.service.agents.delete(ADMIN, self.chance.choice(agents).id)
 
     async def do_connect(self) -> None:
         address = self.chance.choice(["192.0.2.1", "192.0.2.2"])
