@@ -264,6 +264,12 @@ class Simulation:
                 self.control.world.crash()
             await self.start_control()
 
+    def calm(self) -> None:
+        """From now on nothing goes wrong any more."""
+        self.faults.calm()
+        for world in self.worlds:
+            world.crash_at = None
+
     async def _login(self, user: str) -> str:
         domain = {"name": "Default"}
         password = {"user": {"name": user, "password": PASSWORD, "domain": domain}}

@@ -167,7 +167,7 @@ async def play(loop: VirtualLoop, folder: Path, seed: int, kinds: Sequence[Saga]
             for task in (clients, *tasks, making):
                 task.cancel()
             await asyncio.gather(clients, *tasks, making, return_exceptions=True)
-        simulation.faults.calm()
+        simulation.calm()
         if second is not None:
             second.world.crash()
         await simulation.restart_control()
