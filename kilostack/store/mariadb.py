@@ -13,10 +13,10 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 import asyncmy
-from asyncmy.errors import IntegrityError, InterfaceError, MySQLError, OperationalError
+from asyncmy.errors import DataError, IntegrityError, InterfaceError, MySQLError, OperationalError
 from sqlalchemy import BigInteger, MetaData, column, delete, table
 
-from kilostack.core.errors import Duplicate, Unavailable
+from kilostack.core.errors import BadRequest, Duplicate, Unavailable
 from kilostack.core.world import World
 from kilostack.store.database import Unit
 from kilostack.store.schema import check_number, ddl
@@ -26,6 +26,8 @@ T = TypeVar("T")
 _AGAIN = {1213, 1205, 1047, 1020}
 #: no connection yet, no room for one, the server going down, or a connection that broke
 _LOST = {2002, 2003, 2006, 2013, 2014, 2055, 1040, 1053, 1152, 1158, 1159, 1160, 1161, 1927}
+#: a number out of range, a text too long
+_TOO_MUCH = {1264, 1406}
 _TRIES = 20
 #: every schema on MariaDB has this table
 _CREATE = re.compile(r"CREATE (?:UNIQUE )?(?:TABLE|INDEX)")
@@ -67,6 +69,10 @@ class MariadbTx:
         except IntegrityError as error:
             if error.args and error.args[0] == 1062:
                 raise Duplicate(str(error.args[1])) from error
+            raise
+        except DataError as error:
+            if error.args and error.args[0] in _TOO_MUCH:
+                raise BadRequest("A value in the request is too large to be stored.") from error
             raise
 
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 
 from sqlalchemy import MetaData
 
-from kilostack.core.errors import Duplicate, Unavailable
+from kilostack.core.errors import BadRequest, Duplicate, Unavailable
 from kilostack.core.world import World
 from kilostack.store.database import Unit
 from kilostack.store.schema import check_number, ddl
@@ -75,6 +75,8 @@ class SqliteTx:
             if "UNIQUE" in str(error):
                 raise Duplicate(str(error)) from error
             raise
+        except OverflowError as error:
+            raise BadRequest("A number in the request is too large to be stored.") from error
 
 
 def _drive(unit: Unit[T], tx: SqliteTx) -> T:

@@ -123,6 +123,13 @@ async def test_absurd_values_match_nothing(database: Database) -> None:
     assert await database.read(lambda tx: RECORDS.within(tx, "weight", [2**63 - 1, -(2**63), 0])) == []
 
 
+async def test_numbers_that_no_column_holds_are_the_caller_s_mistake(database: Database) -> None:
+    for number in (2**63, -(2**63) - 1, 10**400):
+        with pytest.raises(errors.BadRequest, match="too large"):
+            await things.insert(database, Thing(id="1", name="a", weight=number))
+    await things.insert(database, Thing(id="1", name="a", weight=2**63 - 1))
+
+
 async def test_what_a_unit_raises_undoes_all_of_it(database: Database) -> None:
     async def unit(tx: Tx) -> None:
         await RECORDS.insert(tx, Thing(id="1", name="a"))
