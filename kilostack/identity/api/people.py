@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from kilostack.core.errors import BadRequest
@@ -18,6 +18,7 @@ from kilostack.identity.app.roles import Grants, Wanted
 from kilostack.identity.app.tokens import Tokens
 from kilostack.identity.model.roles import SYSTEM, Assignment, ScopeKind
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SCOPES: tuple[tuple[str, ScopeKind], ...] = (
     ("/projects/{record_id}", "project"),
     ("/domains/{record_id}", "domain"),
@@ -109,7 +110,7 @@ def _time(text: str | None) -> int | None:
         return None
     try:
         moment = datetime.fromisoformat(text)
-        return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()) * 1_000_000
+        return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // timedelta(microseconds=1)
     except (ValueError, OverflowError):
         raise BadRequest(
             f"Invalid input for field/attribute expires_at. Value: {text[:64]!r}. It must be a time such as "

@@ -125,7 +125,8 @@ def credential(full: Full, base: str) -> Shown:
         "user_id": record.user_id,
         "system": None,
         "roles": [{"id": one.id, "name": one.name, "domain_id": None} for one in full.roles],
-        "expires_at": None if record.expires_at is None else time(record.expires_at),
+        # alone among identity's times it has no zone
+        "expires_at": None if record.expires_at is None else time(record.expires_at).removesuffix("Z"),
         "unrestricted": record.unrestricted,
         "links": _links(base, f"users/{record.user_id}/application_credentials", record.id),
     }

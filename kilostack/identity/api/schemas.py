@@ -32,7 +32,7 @@ def _pair(key: str, fields: dict[str, Any], required: list[str], *, extra: bool 
 DOMAIN = _pair(
     "domain",
     {
-        "name": _NAME,
+        "name": _NAME | {"maxLength": 64},
         "description": _MAYBE_TEXT,
         "enabled": _BOOLEAN,
         "options": _NO_OPTIONS,

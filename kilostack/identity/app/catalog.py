@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
 from kilostack.core.context import Context
-from kilostack.core.errors import BadRequest, Forbidden, NotFound
+from kilostack.core.errors import BadRequest, Duplicate, Forbidden, NotFound
 from kilostack.identity.app.resources import Resources
 from kilostack.identity.model.catalog import Endpoint, Region, Service, catalog
 from kilostack.identity.store import directory as store
@@ -91,11 +92,32 @@ class Services(Resources[Service]):
 
 
 class Endpoints(Resources[Endpoint]):
-    """An endpoint's service and region must be there."""
+    """An endpoint's service and region must be there; one that is named as `region`, the older way, is made."""
 
     singular, plural = "endpoint", "endpoints"
     records, collection = store.ENDPOINTS, store.ENDPOINT_LIST
     in_catalog = True
+
+    async def create(self, ctx: Context, document: dict[str, Any]) -> Endpoint:
+        return await super().create(ctx, await self._in_region(ctx, "create", document))
+
+    async def update(self, ctx: Context, record_id: str, document: dict[str, Any]) -> Endpoint:
+        return await super().update(ctx, record_id, await self._in_region(ctx, "update", document))
+
+    async def _in_region(self, ctx: Context, verb: str, document: dict[str, Any]) -> dict[str, Any]:
+        """The document with `region_id` in place of `region`, whose record is there from now on."""
+        region_id = document.get("region")
+        if region_id is None:
+            return document
+        self.ground.access.check(ctx, f"{verb}_endpoint", {})
+
+        async def unit(tx: Tx) -> None:
+            if await store.REGIONS.find(tx, id=region_id) is None:
+                await store.REGIONS.insert(tx, Region(id=region_id))
+
+        with suppress(Duplicate):
+            await self.ground.db.write(unit)
+        return {name: value for name, value in document.items() if name != "region"} | {"region_id": region_id}
 
     def made(self, ctx: Context, document: dict[str, Any]) -> Endpoint:
         return Endpoint(
@@ -103,7 +125,7 @@ class Endpoints(Resources[Endpoint]):
             service_id=document["service_id"],
             interface=document["interface"],
             url=document["url"],
-            region_id=document.get("region_id") or document.get("region"),
+            region_id=document.get("region_id"),
             enabled=document.get("enabled", True),
         )
 

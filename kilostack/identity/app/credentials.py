@@ -13,7 +13,7 @@ from kilostack.core.errors import BadRequest, Conflict, Duplicate, NotFound
 from kilostack.core.token import Claims, credential_subject
 from kilostack.core.vault import Entropy, Vault
 from kilostack.identity.app.resources import Ground
-from kilostack.identity.app.tokens import CREDENTIAL_PURPOSE, check_may_manage_credentials
+from kilostack.identity.app.tokens import CREDENTIAL_PURPOSE, check_may_manage_credentials, roles_on
 from kilostack.identity.model.credentials import ApplicationCredential
 from kilostack.identity.model.roles import Role
 from kilostack.identity.store import directory as store
@@ -63,15 +63,17 @@ class Credentials:
             project_id=claims.project_id,
             name=wanted.name,
             secret_hash=self._vault.digest(CREDENTIAL_PURPOSE, secret),
-            role_ids=_chosen(claims, wanted),
+            role_ids=(),
             description=wanted.description,
             unrestricted=wanted.unrestricted,
             expires_at=wanted.expires_at,
         )
 
         async def unit(tx: Tx) -> Full:
-            await store.CREDENTIALS.insert(tx, credential)
-            return await _full(tx, credential)
+            role_ids = await _chosen(tx, claims, wanted.roles)
+            made = msgspec.structs.replace(credential, role_ids=role_ids)
+            await store.CREDENTIALS.insert(tx, made)
+            return await _full(tx, made)
 
         try:
             return await self._ground.db.write(unit), secret
@@ -126,13 +128,19 @@ def _target(user_id: str) -> Mapping[str, Any]:
     return {"user": {"id": user_id}}
 
 
-def _chosen(claims: Claims, wanted: Wanted) -> tuple[str, ...]:
-    """Ids of the roles: those of the token, or the ones asked for if the token has them."""
-    if not wanted.roles:
-        return tuple(role_id for role_id, _ in claims.roles)
+async def _chosen(tx: Tx, claims: Claims, wanted: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+    """Ids of the roles: those of the token, or the ones asked for if the user has them on the project.
+
+    A credential never makes one with more roles than its own.
+    """
+    held = claims.roles
+    if not wanted:
+        return tuple(role_id for role_id, _ in held)
+    if not claims.credential_id:
+        held = await roles_on(tx, claims.user_id, "project", claims.project_id)
     chosen = []
-    for role_id, name in wanted.roles:
-        found = next((held for held in claims.roles if held[0] == role_id or (not role_id and held[1] == name)), None)
+    for role_id, name in wanted:
+        found = next((role for role in held if role[0] == role_id or (not role_id and role[1] == name)), None)
         if found is None:
             raise _invalid(
                 f"Could not find role assignment with role: {role_id or name}, user or group: {claims.user_id}, "

@@ -194,7 +194,7 @@ async def _scoped(tx: Tx, claims: Claims, user: User, scope: Scope | None) -> Cl
     if scope.domain is not None:
         return await _on_domain(tx, claims, scope.domain)
     if scope.system:
-        return _replace(claims, system=True, roles=await _roles(tx, claims.user_id, "system", SYSTEM))
+        return _replace(claims, system=True, roles=await roles_on(tx, claims.user_id, "system", SYSTEM))
     return claims
 
 
@@ -213,7 +213,7 @@ async def _on_project(tx: Tx, claims: Claims, wanted: Named) -> Claims:
         project_name=project.name,
         project_domain_id=domain.id,
         project_domain_name=domain.name,
-        roles=await _roles(tx, claims.user_id, "project", project.id),
+        roles=await roles_on(tx, claims.user_id, "project", project.id),
     )
 
 
@@ -221,7 +221,7 @@ async def _on_domain(tx: Tx, claims: Claims, wanted: DomainName) -> Claims:
     domain = await found_domain(tx, wanted, "scope")
     if domain is None or not domain.enabled:
         raise Unauthenticated(_REJECTED)
-    roles = await _roles(tx, claims.user_id, "domain", domain.id)
+    roles = await roles_on(tx, claims.user_id, "domain", domain.id)
     return _replace(claims, domain_id=domain.id, domain_name=domain.name, roles=roles)
 
 
@@ -244,7 +244,7 @@ async def _with_credential(tx: Tx, claims: Claims, credential: ApplicationCreden
     )
 
 
-async def _roles(tx: Tx, user_id: str, kind: ScopeKind, scope_id: str) -> tuple[tuple[str, str], ...]:
+async def roles_on(tx: Tx, user_id: str, kind: ScopeKind, scope_id: str) -> tuple[tuple[str, str], ...]:
     """All roles of a user on a scope, implied ones included. Raises `Unauthenticated` for none."""
     assigned = await store.ASSIGNMENTS.where(tx, user_id=user_id, scope_kind=kind, scope_id=scope_id)
     if not assigned:

@@ -246,6 +246,24 @@ async def test_an_unrestricted_credential_makes_others(cloud: IdentityCloud) -> 
     assert (await cloud.ask("POST", path, boss, json={"application_credential": {"name": "child"}})).status == 201
 
 
+async def test_a_credential_has_no_more_roles_than_what_makes_it(cloud: IdentityCloud) -> None:
+    demo, user = await cloud.demo(), await cloud.id_of("users", "demo")
+    path = f"/users/{user}/application_credentials"
+    few = {"name": "few", "unrestricted": True, "secret": "s", "roles": [{"name": "reader"}]}
+    credential_id = (await cloud.ask("POST", path, demo, json={"application_credential": few})).json()[
+        "application_credential"
+    ]["id"]
+    token = (await _by_credential(cloud, {"id": credential_id, "secret": "s"})).headers["x-subject-token"]
+    for role, status in (("member", 400), ("reader", 201)):
+        child = {"application_credential": {"name": role, "roles": [{"name": role}]}}
+        assert (await cloud.ask("POST", path, token, json=child)).status == status
+    # a role that the user got after the token was made is theirs to hand on
+    manager, project = await cloud.id_of("roles", "manager"), await cloud.id_of("projects", "demo")
+    await cloud.ask("PUT", f"/projects/{project}/users/{user}/roles/{manager}", await cloud.admin())
+    later = {"application_credential": {"name": "later", "roles": [{"id": manager}]}}
+    assert (await cloud.ask("POST", path, demo, json=later)).status == 201
+
+
 async def test_a_credential_ends_when_it_says(cloud: IdentityCloud) -> None:
     demo, user = await cloud.demo(), await cloud.id_of("users", "demo")
     end = "2020-01-01T00:00:00Z"
@@ -253,12 +271,14 @@ async def test_a_credential_ends_when_it_says(cloud: IdentityCloud) -> None:
     late = {"application_credential": {"name": "late", "expires_at": end}}
     assert (await cloud.ask("POST", path, demo, json=late)).status == 400
     end = (await _look(cloud, demo, demo)).json()["token"]["expires_at"]
-    short = end[:-8] + ".000000Z"
+    short = end[:-8] + ".000007Z"
     cloud.world.ahead_s = 600
     new = {"application_credential": {"name": "short", "secret": "s", "expires_at": short}}
     credential_id = (await cloud.ask("POST", path, demo, json=new)).json()["application_credential"]["id"]
     token = (await _by_credential(cloud, {"id": credential_id, "secret": "s"})).json()["token"]
     assert token["expires_at"] == short
+    shown = (await cloud.ask("GET", f"{path}/{credential_id}", demo)).json()["application_credential"]
+    assert shown["expires_at"] == short.removesuffix("Z")
     cloud.world.ahead_s = 3601
     assert (await _by_credential(cloud, {"id": credential_id, "secret": "s"})).status == 401
 
