@@ -46,6 +46,8 @@ class Service:
         self, req: _Carried, resp: falcon.asgi.Response, routes: Sequence[Route], fields: dict[str, str]
     ) -> None:
         started = self._world.monotonic()
+        if not self.api.lenient_slashes and routes[0].path and req.scope["path"].endswith("/"):
+            routes = _NOWHERE
         request = _request(req, fields)
         request_id = "req-" + self._world.new_id()
         request.ctx = Context(request_id=request_id)

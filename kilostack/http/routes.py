@@ -56,6 +56,8 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     microversions: Microversions | None = None
     #: a further request id header of old clients, for example "x-compute-request-id"
     request_id_header: str = ""
+    #: whether "/things/" means "/things"; where it does not, an empty id is not found, as its clients expect
+    lenient_slashes: bool = True
 
 
 class Action(msgspec.Struct, frozen=True, kw_only=True):

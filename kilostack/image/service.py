@@ -61,6 +61,7 @@ class ImageService:
             name="image",
             prefix="/image/v2",
             dialect=GLANCE,
+            lenient_slashes=False,
             routes=(
                 versions,
                 *ImagesApi(self.images).routes(),
@@ -77,41 +78,56 @@ class ImageService:
         await self.uploads.recover()
 
     async def bootstrap(self, tiny: Path | None, admin_project_id: str) -> None:
-        """Make the public image `tiny` once; its content follows in the background. Without a file it is simulated."""
-        now, image_id = self._world.now(), self._world.new_id()
-        disk_format = "raw"
-        if tiny is not None:
-            head, size = await head_of(tiny, self._world)
-            disk_format = qcow2.inspect(head, size).disk_format
+        """Make the public image `tiny` once; its content follows in the background. Without a file it is simulated.
 
-        async def unit(tx: Tx) -> Image | None:
+        A cloud without its first image is better than none: a file that cannot be read is logged.
+        """
+
+        async def look(tx: Tx) -> tuple[bool, Image | None]:
             made = await store.MADE_RECORDS.find(tx, what=_TINY)
-            if made is not None:
-                return await store.find(tx, made.image_id)
-            image = Image(
-                id=image_id,
-                owner=admin_project_id,
-                name=_TINY,
-                visibility="public",
-                disk_format=disk_format,
-                container_format="bare",
-                created_at=now,
-                updated_at=now,
-            )
+            return made is not None, None if made is None else await store.find(tx, made.image_id)
+
+        is_made, image = await self._db.read(look)
+        if is_made and (image is None or image.status is not Status.QUEUED):
+            return
+        try:
+            disk_format = "raw" if tiny is None else await self._format_of(tiny)
+            image = image or await self._make_tiny(disk_format, admin_project_id)
+        except (OSError, qcow2.ImageRefused) as error:
+            _LOG.error("image %s was not made from %s: %s", _TINY, tiny, error)
+            return
+        content = _simulated(image.id) if tiny is None else file_chunks(tiny, self._world)
+        self._world.spawn(self._fill(image.id, content), "image-bootstrap")
+
+    async def _format_of(self, path: Path) -> str:
+        head, size = await head_of(path, self._world)
+        return qcow2.inspect(head, size).disk_format
+
+    async def _make_tiny(self, disk_format: str, owner: str) -> Image:
+        now = self._world.now()
+        image = Image(
+            id=self._world.new_id(),
+            owner=owner,
+            name=_TINY,
+            visibility="public",
+            disk_format=disk_format,
+            container_format="bare",
+            created_at=now,
+            updated_at=now,
+        )
+
+        async def unit(tx: Tx) -> Image:
             await store.MADE_RECORDS.insert(tx, store.Made(what=_TINY, image_id=image.id, at=now))
             return await store.insert(tx, image)
 
-        image = await self._db.write(unit)
-        if image is not None and image.status is Status.QUEUED:
-            content = _simulated(image.id) if tiny is None else file_chunks(tiny, self._world)
-            self._world.spawn(self._fill(image.id, content), "image-bootstrap")
+        return await self._db.write(unit)
 
     async def _fill(self, image_id: str, content: AsyncIterator[bytes]) -> None:
         try:
             await self.uploads.upload(internal("req-" + self._world.new_id()), image_id, content, Upload())
-        except (Error, OSError):
+        except (Error, OSError) as error:
             # the next start tries again; until then the record shows "queued"
-            _LOG.exception("the content of image %s could not be stored", _TINY)
+            _LOG.error("the content of image %s could not be stored: %s", _TINY, error)
 
     async def _get_image(self, asked: ImageAsked, actor: Actor) -> ImageFacts:
         image = await self.images.get(actor.ctx, asked.image_id)

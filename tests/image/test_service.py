@@ -223,6 +223,25 @@ async def test_tiny_is_made_once_from_its_file(make_sqlite: MakeDatabase, world:
     assert await _all(service) == [], "who deleted it does not want it back"
 
 
+async def test_a_file_that_is_missing_or_no_image_does_not_stop_the_cloud(
+    make_sqlite: MakeDatabase, world: RealWorld, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    service = _service(await make_sqlite(META), world, MemoryBlobs())
+    (tmp_path / "lies").write_bytes(b"QFI\xfb" + b"\xff" * 1000)
+    for name in ("missing", "lies"):
+        await service.bootstrap(tmp_path / name, ADMIN_PROJECT)
+        assert name in caplog.text
+        assert await _all(service) == []
+    (tmp_path / "missing").write_bytes(b"a disk")
+    await service.bootstrap(tmp_path / "missing", ADMIN_PROJECT)
+    image = await _active(service)
+    (tmp_path / "missing").unlink()
+    caplog.clear()
+    await service.bootstrap(tmp_path / "missing", ADMIN_PROJECT)
+    assert await _active(service) == image
+    assert caplog.text == "", "the file is needed once"
+
+
 async def test_tiny_is_finished_by_the_next_start(make_sqlite: MakeDatabase, world: RealWorld, tmp_path: Path) -> None:
     database, blobs = await make_sqlite(META), MemoryBlobs(capacity_bytes=10)
     service = _service(database, world, blobs)

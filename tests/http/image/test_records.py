@@ -291,6 +291,13 @@ async def test_garbage_ids_are_not_found(images: ImageClient, garbage: str) -> N
     assert (await images.upload(garbage, b"x")).status in (400, 404)
 
 
+async def test_an_empty_id_is_not_found(images: ImageClient) -> None:
+    """Clients rely on it: a missing id must not list, or act on, everything."""
+    await images.create()
+    for method, path in (("GET", "/images/"), ("DELETE", "/images/"), ("GET", "/images//file"), ("PATCH", "/images/")):
+        assert (await images.ask(method, path)).status == 404, (method, path)
+
+
 async def test_schemas_and_versions(images: ImageClient) -> None:
     schema = (await images.ask("GET", "/schemas/image")).json()
     assert (schema["name"], schema["properties"]["disk_format"]["enum"]) == ("image", [None, "raw", "qcow2"])
