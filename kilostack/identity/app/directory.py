@@ -184,7 +184,7 @@ class Users(Resources[User]):
         self._attempts.check(who)
         user = await self.ground.db.read(lambda tx: store.USERS.find(tx, id=user_id))
         kept = user.password_hash if user is not None and user.enabled else None
-        if not await self._passwords.matches(old, kept):
+        if not await self._passwords.matches(old, kept, lambda: self._attempts.check(who)):
             self._attempts.failed(who)
             raise Unauthenticated("The request you have made requires authentication.")
         self._attempts.succeeded(who)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.low_level import Type, hash_secret, verify_secret
@@ -16,6 +17,8 @@ _TIME_COST, _MEMORY_KIB, _LANES = 2, 19 * 1024, 1
 _SALT_BYTES, _HASH_BYTES = 16, 32
 _AT_ONCE = 2
 _LONGEST_BYTES = 4096
+#: costs what a real one costs, and is that of no password
+_NOBODY = f"$argon2id$v=19$m={_MEMORY_KIB},t={_TIME_COST},p={_LANES}${'A' * 22}${'A' * 43}"
 
 _FAILURES = 10
 _WINDOW_S = 60.0
@@ -28,7 +31,6 @@ class Passwords:
     def __init__(self, world: World, entropy: Entropy) -> None:
         self._world, self._entropy = world, entropy
         self._room = asyncio.Semaphore(_AT_ONCE)
-        self._nobody = ""
 
     async def hashed(self, password: Secret) -> str:
         """The text to keep. Raises `BadRequest` for one that is too long."""
@@ -39,13 +41,15 @@ class Passwords:
         async with self._room:
             return await self._world.in_thread(_hash, raw, salt)
 
-    async def matches(self, password: Secret, kept: str | None) -> bool:
-        """Whether it is the password. Nobody's (None) takes as long as a wrong one."""
+    async def matches(self, password: Secret, kept: str | None, turn: Callable[[], None] = lambda: None) -> bool:
+        """Whether it is the password. Nobody's (None) takes as long as a wrong one.
+
+        `turn` is called when the wait for the pool is over, and may raise: what was true before need not be any more.
+        """
         raw = password.reveal().encode()[: _LONGEST_BYTES + 1]
-        if kept is None and not self._nobody:
-            self._nobody = await self.hashed(Secret(""))
         async with self._room:
-            right = await self._world.in_thread(_verify, raw, kept or self._nobody)
+            turn()
+            right = await self._world.in_thread(_verify, raw, kept or _NOBODY)
         return right and kept is not None
 
 

@@ -90,7 +90,9 @@ class SignIn:
         self._attempts.check(who)
         user = await self._ground.db.read(lambda tx: _found_user(tx, named))
         kept = None if user is None else user.password_hash
-        if not await self._passwords.matches(Secret(part.password), kept) or user is None:
+        # again when its turn has come: many guesses at once must not all pass the first look
+        right = await self._passwords.matches(Secret(part.password), kept, lambda: self._attempts.check(who))
+        if not right or user is None:
             self._attempts.failed(who)
             raise Unauthenticated(_REJECTED)
         self._attempts.succeeded(who)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -252,6 +253,19 @@ async def test_guessing_is_slowed_for_one_user_at_one_address(cloud: IdentityClo
     assert (await cloud.log_in("admin", ADMIN)).status == 201
     cloud.world.passed_s = 61
     assert (await cloud.log_in("demo", DEMO)).status == 201
+
+
+async def test_guesses_at_once_are_no_way_around(cloud: IdentityCloud) -> None:
+    answers = await asyncio.gather(*(cloud.log_in("demo", f"guess {at}") for at in range(30)))
+    looked_at = [answer for answer in answers if answer.status == 401]
+    # two are looked at together, so one may begin before the tenth has failed
+    assert 10 <= len(looked_at) <= 11
+    assert {answer.status for answer in answers} == {401, 429}
+
+
+async def test_right_ones_at_once_all_get_in(cloud: IdentityCloud) -> None:
+    answers = await asyncio.gather(*(cloud.log_in("demo", DEMO) for _ in range(15)))
+    assert {answer.status for answer in answers} == {201}
 
 
 async def test_a_right_password_forgets_the_wrong_ones(cloud: IdentityCloud) -> None:
