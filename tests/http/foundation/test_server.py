@@ -4,37 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 
 import pytest
-import uvicorn
 
 from kilostack.core.world import RealWorld
 from tests.http.foundation import toy
+from tests.http.serving import served
 
 _OPEN = b"GET /compute/v9/things/1 HTTP/1.1\r\nHost: cloud.test\r\n"
 _TOKEN = b"X-Auth-Token: member\r\n"
 
 
-class _Server(uvicorn.Server):
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 @pytest.fixture
 async def address(world: RealWorld) -> AsyncIterator[tuple[str, int]]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        toy.app(world), lifespan="off", http="httptools", ws="none", log_config=None, access_log=False
-    )
-    server = _Server(config)
-    task = asyncio.create_task(server.serve(sockets=[listener]))
-    yield listener.getsockname()
-    server.should_exit = True
-    await task
+    async with served(toy.app(world)) as found:
+        yield found
 
 
 class Talk:
