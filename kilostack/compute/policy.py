@@ -91,6 +91,7 @@ _DEFAULTS: dict[str, tuple[str, ...]] = {
         "os-quota-sets:delete",
         "limits:other_project",
         "os-availability-zone:detail",
+        "os-aggregates:index",
         "os-hypervisors:list",
         "os-hypervisors:list-detail",
         "os-hypervisors:show",

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from kilostack.compute.api.aggregates import AggregatesApi
 from kilostack.compute.api.extensions import ExtensionsApi
 from kilostack.compute.api.flavor_items import FlavorItemsApi
 from kilostack.compute.api.flavors import FlavorsApi
@@ -49,6 +50,7 @@ def api(parts: Parts) -> tuple[Api, ...]:
         *QuotasApi(parts).routes(),
         *ZonesApi(parts).routes(),
         *HypervisorsApi(parts).routes(),
+        *AggregatesApi(parts).routes(),
         *ServicesApi(parts).routes(),
         *ExtensionsApi(parts).routes(),
     ]

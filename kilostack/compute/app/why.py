@@ -97,19 +97,23 @@ def _decision(decision: Decision) -> dict[str, Any]:
 def _saga(saga: SagaRow, log: Iterable[LogRow]) -> dict[str, Any]:
     steps = sorted((row for row in log if row.saga_id == saga.id), key=lambda row: row.seq)
     return {
+        "at": saga.created_at,
+        "name": saga.kind,
+        "state": saga.outcome or saga.state,
         "id": saga.id,
-        "kind": saga.kind,
-        "state": saga.state,
-        "outcome": saga.outcome,
         "cancelled": saga.cancelled,
         "tries": saga.tries,
         "error": saga.error,
         "request_id": saga.ctx.request_id,
-        "created_at": saga.created_at,
         "ended_at": saga.ended_at,
-        # what steps returned stays inside: it names ports, providers and the like
-        "steps": [{"at": row.at, "step": row.step, "event": row.kind, "epoch": row.epoch} for row in steps],
+        "steps": [_step(row) for row in steps],
     }
+
+
+def _step(row: LogRow) -> dict[str, Any]:
+    # why a step failed is for the owner; what steps returned (ports, providers) is not
+    detail = str(row.value) if row.kind == "failed" else ""
+    return {"at": row.at, "step": row.step, "state": row.kind, "detail": detail}
 
 
 def _action(action: ServerAction) -> dict[str, Any]:

@@ -204,7 +204,10 @@ async def test_limits(cloud: Cloud) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/os-hypervisors", "/os-hypervisors/detail", "/os-hypervisors/1", "/os-services", "/os-availability-zone/detail"],
+    [
+        *("/os-hypervisors", "/os-hypervisors/detail", "/os-hypervisors/1", "/os-services", "/os-aggregates"),
+        "/os-availability-zone/detail",
+    ],
 )
 async def test_operators_pages_are_for_administrators(cloud: Cloud, path: str) -> None:
     assert (await cloud.ask("GET", path)).status == 403

@@ -88,6 +88,7 @@ _OPERATIONS: list[tuple[str, str, str, Any, str, tuple[int, int]]] = [
     ("show_quotas_detail", "GET", f"/os-quota-sets/{PROJECT}/detail", None, "member", (2, 1)),
     ("update_quotas", "PUT", f"/os-quota-sets/{PROJECT}", {"quota_set": {"cores": 40}}, "admin", (2, 1)),
     ("delete_quotas", "DELETE", f"/os-quota-sets/{PROJECT}", None, "admin", (2, 1)),
+    ("list_aggregates", "GET", "/os-aggregates", None, "admin", (2, 1)),
     ("list_services", "GET", "/os-services", None, "admin", (2, 1)),
     ("update_service", "PUT", f"/os-services/{_SERVICE}", {"status": "disabled"}, "admin", (2, 53)),
     ("list_hypervisors", "GET", "/os-hypervisors", None, "admin", (2, 1)),

@@ -135,8 +135,9 @@ async def test_why_tells_the_owner_without_naming_hosts(cloud: Cloud, decided: s
     for name in (decided, "web"):
         answer = await cloud.ask("GET", f"/kilostack/v1/servers/{name}/why")
         why = answer.json()
-        assert (why["server"]["id"], [saga["kind"] for saga in why["sagas"]]) == (decided, ["server_create"])
+        assert (why["server"]["id"], [saga["name"] for saga in why["sagas"]]) == (decided, ["server_create"])
         (decision,) = why["decisions"]
+        assert decision["at"] == "2026-09-21T14:13:20.000000Z"
         assert decision["outcome"] == f"placed on {decision['host']}."
         assert (decision["host"].startswith("host-"), "h1" in answer.body.decode()) == (True, False)
     ours = (await cloud.ask("GET", "/kilostack/v1/servers/web/why", token="admin")).json()
