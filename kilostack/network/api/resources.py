@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from kilostack.core.context import Context
 from kilostack.network import failures
 from kilostack.network.api import views
@@ -25,6 +27,7 @@ from kilostack.network.store.tables import PORTS, RULES
 from kilostack.store.database import Tx
 
 _STANDARD = ("id", "created_at", "updated_at", "revision_number")
+_PROFILE_BYTES = 4095
 _NUMBER = values.integer(0, 2**63 - 1)
 _PARSE = {
     "admin_state_up": values.boolean,
@@ -215,6 +218,8 @@ def _profile(value: Any) -> dict[str, Any]:
         return {}
     if not isinstance(value, dict):
         raise Wrong(f"'{values.shown(value)}' is not a dictionary")
+    if len(msgspec.json.encode(value)) > _PROFILE_BYTES:
+        raise Wrong(f"the profile is longer than {_PROFILE_BYTES} bytes")
     return value
 
 

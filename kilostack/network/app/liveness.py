@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
+from kilostack.core.errors import Unavailable
 from kilostack.core.world import World
 from kilostack.network.model.records import Gateway, Host
 from kilostack.network.store import hosts
 from kilostack.store.database import Database
+
+_LOG = logging.getLogger("kilostack.network.liveness")
 
 #: as the lease of a process: a beat that has been the same for this long is that of a dead gateway
 SILENCE_S = 5.0
@@ -35,5 +39,9 @@ class Liveness:
     async def watch(self, db: Database) -> None:
         """Look at the beats for ever."""
         while True:
-            self.observe(await db.read(hosts.beats))
+            try:
+                self.observe(await db.read(hosts.beats))
+            except Unavailable as error:
+                # what was seen last grows old meanwhile, which is right
+                _LOG.warning("beats of gateways cannot be read: %s", error)
             await self._world.sleep(self._silence_s / 2)
