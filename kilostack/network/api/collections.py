@@ -152,8 +152,13 @@ class Engine:
     ) -> list[View]:
         views = [resource.render(record, around.get(record.id)) for record in records]
         if self._rights.has_finer(resource.attributes.noun):
+            # records of one list have few different targets
+            known: dict[tuple[Any, ...], frozenset[str]] = {}
             for record, view in zip(records, views, strict=True):
-                hidden = self._rights.hidden(ctx, resource.attributes.noun, view, resource.target(record))
+                target = resource.target(record)
+                key = tuple(target.values())
+                if (hidden := known.get(key)) is None:
+                    hidden = known[key] = self._rights.hidden(ctx, resource.attributes.noun, view, target)
                 for name in hidden:
                     del view[name]
         if fields:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
@@ -212,4 +213,9 @@ def moment(value: Any) -> int:
 
 def time_text(micros: int) -> str:
     """A time as the API shows it: whole seconds, UTC."""
-    return datetime.fromtimestamp(micros // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _second_text(micros // 1_000_000)
+
+
+@lru_cache(maxsize=4096)
+def _second_text(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -6,25 +6,55 @@ from collections.abc import Iterable, Mapping
 from ipaddress import ip_network
 
 import msgspec
+from sqlalchemy import select
 
 from kilostack.network.model import port as model
-from kilostack.network.model.records import Host, Port, Router, Subnet
+from kilostack.network.model.records import FixedIp, Host, Port, Router, Subnet
 from kilostack.network.store.changes import FABRIC
 from kilostack.network.store.tables import (
     FLOATING_IPS,
     GROUPS,
     HOSTS,
-    MEMBERS,
     NETWORKS,
     PORTS,
     ROUTERS,
     RULES,
     SUBNETS,
+    addresses,
+    members,
+    ports,
 )
 from kilostack.store.database import Tx
+from kilostack.store.sql import InList, Query
 from kilostack.wire import network as wire
 
-_UNSEEN_OWNERS = {model.DHCP, model.FLOATING_IP}
+# read column by column: a network may have thousands of ports, and one of them has changed
+_ENTRIES = Query(
+    select(
+        ports.c.network_id,
+        ports.c.id,
+        ports.c.mac_address,
+        ports.c.fixed_ips,
+        ports.c.host,
+        ports.c.device_id,
+        ports.c.device_owner,
+        ports.c.hostname,
+    )
+    .where(InList(ports.c.network_id, "networks"))
+    .order_by(ports.c.id)
+)
+_MEMBER_ADDRESSES = Query(
+    select(members.c.group_id, addresses.c.address)
+    .join(addresses, addresses.c.port_id == members.c.port_id)
+    .where(InList(members.c.group_id, "groups"))
+)
+_MEMBER_PAIRS = Query(
+    select(members.c.group_id, ports.c.allowed_address_pairs)
+    .join(ports, ports.c.id == members.c.port_id)
+    .where(InList(members.c.group_id, "groups"), ports.c.allowed_address_pairs != "[]")
+)
+_fixed_ips = msgspec.json.Decoder(tuple[FixedIp, ...]).decode
+_pairs = msgspec.json.Decoder(tuple[tuple[str, str], ...]).decode
 
 
 class Needs(msgspec.Struct, frozen=True):
@@ -40,18 +70,18 @@ class Needs(msgspec.Struct, frozen=True):
 async def needs(tx: Tx, host: str) -> Needs:
     """The host's part of the desired state, at the cost of a few statements however many hosts there are."""
     bound = await PORTS.where(tx, host=host)
-    ports = {port.id: port for port in bound if model.is_guest(port)}
+    guests = {port.id: port for port in bound if model.is_guest(port)}
     routers = {router.id: router for router in await ROUTERS.where(tx, host=host)}
     legs = [port for port in bound if model.router_of(port) in routers]
-    group_ids = {group_id for port in ports.values() for group_id in port.security_groups}
+    group_ids = {group_id for port in guests.values() for group_id in port.security_groups}
     rules = await RULES.within(tx, "security_group_id", sorted(group_ids))
     group_ids |= {rule.remote_group_id for rule in rules if rule.remote_group_id}
     keys = {FABRIC}
-    keys |= {f"port/{port_id}" for port_id in ports}
+    keys |= {f"port/{port_id}" for port_id in guests}
     keys |= {f"router/{router_id}" for router_id in routers}
-    keys |= {f"network/{port.network_id}" for port in [*ports.values(), *legs]}
+    keys |= {f"network/{port.network_id}" for port in [*guests.values(), *legs]}
     keys |= {f"group/{group_id}" for group_id in group_ids}
-    return Needs(host, ports, routers, legs, frozenset(keys))
+    return Needs(host, guests, routers, legs, frozenset(keys))
 
 
 async def objects(tx: Tx, needed: Needs, wanted: Mapping[str, int]) -> dict[str, msgspec.Struct]:
@@ -100,11 +130,12 @@ async def _networks(tx: Tx, network_ids: list[str], wanted: Mapping[str, int]) -
     subnets = {subnet.id: subnet for subnet in await SUBNETS.within(tx, "network_id", network_ids)}
     entries: dict[str, list[wire.Entry]] = {network_id: [] for network_id in network_ids}
     dhcp: dict[str, wire.Entry] = {}
-    for port in sorted(await PORTS.within(tx, "network_id", network_ids), key=lambda port: port.id):
-        if port.device_owner == model.DHCP:
-            dhcp[port.network_id] = _entry(port)
-        elif port.device_owner not in _UNSEEN_OWNERS:
-            entries[port.network_id].append(_entry(port))
+    for network_id, *columns in await tx.all(_ENTRIES, networks=msgspec.json.encode(network_ids).decode()):
+        entry = _entry(*columns)
+        if entry.device_owner == model.DHCP:
+            dhcp[network_id] = entry
+        elif entry.device_owner != model.FLOATING_IP:
+            entries[network_id].append(entry)
     made: dict[str, msgspec.Struct] = {}
     for network in await NETWORKS.within(tx, "id", network_ids):
         key = f"network/{network.id}"
@@ -134,15 +165,17 @@ def _subnet(subnet: Subnet) -> wire.Subnet:
     )
 
 
-def _entry(port: Port) -> wire.Entry:
+def _entry(
+    port_id: str, mac: str, fixed_ips: str, place: str, device_id: str, device_owner: str, hostname: str
+) -> wire.Entry:
     return wire.Entry(
-        port_id=port.id,
-        mac=port.mac_address,
-        fixed_ips=port.fixed_ips,
-        host=port.host,
-        device_id=port.device_id,
-        device_owner=port.device_owner,
-        hostname=port.hostname,
+        port_id=port_id,
+        mac=mac,
+        fixed_ips=_fixed_ips(fixed_ips),
+        host=place,
+        device_id=device_id,
+        device_owner=device_owner,
+        hostname=hostname,
     )
 
 
@@ -163,13 +196,12 @@ async def _groups(tx: Tx, group_ids: list[str], wanted: Mapping[str, int]) -> di
                 remote_group_id=rule.remote_group_id,
             )
         )
-    members: dict[str, set[str]] = {group_id: set() for group_id in group_ids}
-    rows = await MEMBERS.within(tx, "group_id", group_ids)
-    ports = {port.id: port for port in await PORTS.within(tx, "id", sorted({row.port_id for row in rows}))}
-    for row in rows:
-        port = ports[row.port_id]
-        members[row.group_id] |= {address for _, address in port.fixed_ips}
-        members[row.group_id] |= {address for address, _ in port.allowed_address_pairs}
+    reached: dict[str, set[str]] = {group_id: set() for group_id in group_ids}
+    wanted_ids = msgspec.json.encode(group_ids).decode()
+    for group_id, address in await tx.all(_MEMBER_ADDRESSES, groups=wanted_ids):
+        reached[group_id].add(address)
+    for group_id, pairs in await tx.all(_MEMBER_PAIRS, groups=wanted_ids):
+        reached[group_id] |= {address for address, _ in _pairs(pairs)}
     made: dict[str, msgspec.Struct] = {}
     for group in await GROUPS.within(tx, "id", group_ids):
         key = f"group/{group.id}"
@@ -177,7 +209,7 @@ async def _groups(tx: Tx, group_ids: list[str], wanted: Mapping[str, int]) -> di
             id=group.id,
             revision=wanted[key],
             rules=tuple(rules[group.id]),
-            members=tuple(sorted(members[group.id])),
+            members=tuple(sorted(reached[group.id])),
         )
     return made
 
