@@ -113,6 +113,11 @@ class Runner:
                 _LOG.warning("sagas cannot be read: %s", error)
             await listener.wait(pause)
 
+    @property
+    def busy(self) -> int:
+        """How many sagas are under way in this process."""
+        return len(self._running)
+
     async def drop(self) -> None:
         """Stop all sagas under way in this process; whoever claims them goes on."""
         tasks = list(self._running.values())

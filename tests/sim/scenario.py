@@ -48,13 +48,18 @@ class Story:
         for _ in range(self._chance.randrange(3, 7)):
             await self._simulation.here.sleep(self._chance.random() * 3)
             if not self.alive or self._chance.random() < 0.45:
-                await self._create()
+                made = await self._create()
+                if made is not None and self._chance.random() < 0.4:
+                    # somebody who changes their mind while the server is being made
+                    await self._simulation.here.sleep(self._chance.random() * 0.6)
+                    await self._delete(made)
             elif self._chance.random() < 0.5:
                 await self._delete(self._chance.choice(sorted(self.alive)))
             else:
                 await self._power(self._chance.choice(sorted(self.alive)))
 
-    async def _create(self) -> None:
+    async def _create(self) -> str | None:
+        """Ask for a server; its id if the answer came."""
         self._names += 1
         name = f"server-{self._names}"
         body = {
@@ -70,12 +75,14 @@ class Story:
         except ConnectionError:
             # the answer is lost; whether the request was taken, the list will tell
             await self._find(name)
-            return
+            return None
         if answer.status == 202:
-            self.alive.add(answer.json()["server"]["id"])
-        else:
-            assert answer.status in (403, 409, 503), answer.body
-            await self._find(name)
+            made: str = answer.json()["server"]["id"]
+            self.alive.add(made)
+            return made
+        assert answer.status in (403, 409, 503), answer.body
+        await self._find(name)
+        return None
 
     async def _find(self, name: str) -> None:
         listed = await self._simulation.ask("GET", f"/compute/v2.1/servers?name=^{name}$")
@@ -97,13 +104,15 @@ class Trouble:
 
     def __init__(self, simulation: Simulation) -> None:
         self._simulation, self._chance = simulation, simulation.chance
+        self.second: Control | None = None
         self.told: list[str] = []
 
     async def make(self) -> None:
         """Go on until cancelled."""
         while True:
             await self._simulation.here.sleep(self._chance.random() * 4)
-            kind = self._chance.choice(("control", "control", "agent", "agent", "cable", "guest", "machine"))
+            pauses = 1 if self.second is None else 4
+            kind = self._chance.choice(("control", "agent", "agent", "cable", "guest", "machine", *["pause"] * pauses))
             self.told.append(f"{self._simulation.loop.time():.2f} {kind}")
             machine = self._chance.choice(self._simulation.machines)
             if kind == "control":
@@ -114,9 +123,22 @@ class Trouble:
                 machine.cut()
             elif kind == "guest":
                 self._end_guest(machine)
+            elif kind == "pause":
+                await self._pause()
             else:
                 machine.guests.restart()
                 await self._kill_agent(machine)
+
+    async def _pause(self) -> None:
+        """Stop a conductor in the middle of its work, for about as long as the others wait for its beat."""
+        paused = self._chance.choice((self.second, self._simulation.control))
+        if paused is None:
+            return
+        for _ in range(40):
+            if paused.cloud.compute.runner.busy:
+                break
+            await self._simulation.here.sleep(0.05)
+        paused.world.paused_until = self._simulation.loop.time() + self._chance.uniform(4.5, 9.0)
 
     async def _kill_control(self) -> None:
         control = self._simulation.control
@@ -153,7 +175,7 @@ async def play(loop: VirtualLoop, folder: Path, seed: int, kinds: Sequence[Saga]
         story = Story(simulation)
         await story.prepare()
         simulation.faults = _faults(simulation)
-        second = await _second_conductor(simulation) if chance.random() < 0.3 else None
+        second = trouble.second = await _second_conductor(simulation) if chance.random() < 0.4 else None
         tasks = [loop.create_task(story.client()) for _ in range(3)]
         making = loop.create_task(trouble.make())
         watching = loop.create_task(_watch(simulation))

@@ -29,6 +29,8 @@ class SimWorld:
         self.dead = False
         self.crash_points = 0
         self.crash_at: int | None = None
+        #: until then the process stands still wherever it sleeps, as if it had been stopped by a signal
+        self.paused_until = 0.0
         self.on_crash: Callable[[], None] = lambda: None
         self.failures: list[BaseException] = []
         self._skew = int(skew_s * 1e6)
@@ -59,6 +61,8 @@ class SimWorld:
     async def sleep(self, seconds: float) -> None:
         self._alive()
         await asyncio.sleep(seconds)
+        while self.loop.time() < self.paused_until:  # noqa: ASYNC110 - a signal is no event of the loop
+            await asyncio.sleep(self.paused_until - self.loop.time())
         self._alive()
 
     @asynccontextmanager
