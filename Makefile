@@ -105,7 +105,7 @@ plant: setup-test
 	@tools/result plant tools/plant
 
 conformance: setup-test
-	@tools/result conformance conformance/run
+	@tools/result conformance $(BIN)/python tools/conformance
 
 bench: setup-test
 	@tools/result bench $(BIN)/python -m bench
