@@ -136,6 +136,16 @@ class ServerNetworkDetail(msgspec.Struct, frozen=True, kw_only=True):
     groups: tuple[ServerGroup, ...] = ()
 
 
+class GroupsAsked(msgspec.Struct, frozen=True):
+    project_id: str
+
+
+class ProjectGroups(msgspec.Struct, frozen=True):
+    """The security groups of a project, by name."""
+
+    groups: tuple[ServerGroup, ...]
+
+
 class PortIds(msgspec.Struct, frozen=True):
     ports: tuple[str, ...]
 
@@ -154,3 +164,5 @@ ADDRESSES: Op[AddressesAsked, dict[str, ServerNetworking]] = Op(
 CHANGE_GROUP: Op[GroupChange, Nothing] = Op("network.change_group", GroupChange, Nothing)
 #: a server's ports and groups as they are now; empty for a server that network does not know
 DESCRIBE_SERVER: Op[ServerPorts, ServerNetworkDetail] = Op("network.describe_server", ServerPorts, ServerNetworkDetail)
+#: for compute's old proxy of security groups
+PROJECT_GROUPS: Op[GroupsAsked, ProjectGroups] = Op("network.project_groups", GroupsAsked, ProjectGroups)

@@ -26,10 +26,13 @@ from kilostack.wire.network_calls import (
     CHANGE_GROUP,
     CHECK_NICS,
     DESCRIBE_SERVER,
+    PROJECT_GROUPS,
     Address,
     CheckedNics,
     CheckNics,
     GroupChange,
+    GroupsAsked,
+    ProjectGroups,
     ServerGroup,
     ServerGroupRule,
     ServerNetworkDetail,
@@ -81,6 +84,7 @@ class Neighbours:
         self.answers.add(CHANGE_GROUP, self.group)
         self.answers.add(PROVIDERS, self.providers)
         self.answers.add(DESCRIBE_SERVER, self.describe)
+        self.answers.add(PROJECT_GROUPS, self.groups)
 
     async def image(self, asked: ImageAsked, actor: Actor) -> ImageFacts:
         if (facts := _IMAGES.get(asked.image_id)) is None:
@@ -119,6 +123,10 @@ class Neighbours:
         )
         group = ServerGroup(id="g1", name="default", description="all", project_id="p", rules=rules)
         return ServerNetworkDetail(ports=(port,), groups=(group,))
+
+    async def groups(self, asked: GroupsAsked, actor: Actor) -> ProjectGroups:
+        group = ServerGroup(id="g2", name="web", description="", project_id=asked.project_id)
+        return ProjectGroups((group,))
 
     async def providers(self, asked: ChangesAsked, actor: Actor) -> Providers:
         inventories = {

@@ -11,7 +11,7 @@ from kilostack.compute.api import queries
 from kilostack.compute.app.operators import Load, Operators, ServersByHost, is_up
 from kilostack.compute.app.parts import Parts
 from kilostack.compute.model.records import Host
-from kilostack.core.errors import BadRequest, NotFound
+from kilostack.core.errors import BadRequest, NotFound, Unsupported
 from kilostack.http.messages import Request, Response, Version
 from kilostack.http.routes import Route
 
@@ -32,6 +32,7 @@ class HypervisorsApi:
             Route(method="GET", path="/os-hypervisors/detail", handler=self.detail),
             Route(method="GET", path="/os-hypervisors/statistics", handler=self.statistics, until="2.87"),
             Route(method="GET", path=one, handler=self.show),
+            Route(method="GET", path=one + "/uptime", handler=self.uptime, until="2.87"),
             Route(method="GET", path=one + "/search", handler=self.search, until="2.52"),
             Route(method="GET", path=one + "/servers", handler=self.servers, until="2.52"),
         )
@@ -77,6 +78,11 @@ class HypervisorsApi:
         loads = await self._operators.loads(request.ctx) if version < (2, 88) else {}
         on = await self._operators.servers_on([host]) if with_servers else None
         return Response(200, {"hypervisor": _shown(version, host, loads, on, detail=True)})
+
+    async def uptime(self, request: Request) -> Response:
+        """Hosts do not tell: upstream's answer for drivers that do not."""
+        await self._operators.hosts(request.ctx, _RULE + "uptime")
+        raise Unsupported("Virt driver does not implement uptime function.", name="uptime")
 
     async def search(self, request: Request) -> Response:
         hosts = await self._operators.hosts(request.ctx, _RULE + "search")
@@ -185,7 +191,8 @@ def _shown(
             },
         }
         if version >= (2, 88):
-            shown["uptime"] = None
+            # not known; a client of Debian 12 takes this to pieces, and stumbles over null
+            shown["uptime"] = ""
         else:
             cpu = {
                 "arch": facts.cpu_arch,

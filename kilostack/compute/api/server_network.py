@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from kilostack.compute.app.parts import Parts
-from kilostack.compute.app.server_network import describe
+from kilostack.compute.app.server_network import describe, groups
 from kilostack.core.errors import NotFound
 from kilostack.http.messages import Request, Response, Version
 from kilostack.http.routes import Route
 from kilostack.wire.network_calls import ServerGroup, ServerGroupRule, ServerPort
 
+#: the last version with compute's proxy of network's security groups, of which reading is offered
+_PROXY = "2.35"
+
 
 class ServerNetworkApi:
-    """Handlers of /servers/{server_id}/os-interface and os-security-groups."""
+    """Handlers of /servers/{server_id}/os-interface, its os-security-groups, and those of the project."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
@@ -24,6 +27,10 @@ class ServerNetworkApi:
             Route(method="GET", path=one + "/os-interface", handler=self.interfaces),
             Route(method="GET", path=one + "/os-interface/{port_id}", handler=self.interface),
             Route(method="GET", path=one + "/os-security-groups", handler=self.groups),
+            Route(method="GET", path="/os-security-groups", handler=self.project_groups, until=_PROXY),
+            # what Debian 12's client asks for when it looks for a group by its name
+            Route(method="GET", path="/os-security-groups/detail", handler=self.project_groups, until=_PROXY),
+            Route(method="GET", path="/os-security-groups/{group_id}", handler=self.project_group, until=_PROXY),
         )
 
     async def interfaces(self, request: Request) -> Response:
@@ -43,8 +50,18 @@ class ServerNetworkApi:
     async def groups(self, request: Request) -> Response:
         rule = "os-security-groups:list"
         detail = await describe(self._parts, request.ctx, request.params["server_id"], rule)
-        groups = sorted(detail.groups, key=lambda group: (group.project_id, group.name))
-        return Response(200, {"security_groups": [_group(group) for group in groups]})
+        found = sorted(detail.groups, key=lambda group: (group.project_id, group.name))
+        return Response(200, {"security_groups": [_group(group) for group in found]})
+
+    async def project_groups(self, request: Request) -> Response:
+        found = await groups(self._parts, request.ctx)
+        return Response(200, {"security_groups": [_group(group) for group in found]})
+
+    async def project_group(self, request: Request) -> Response:
+        for group in await groups(self._parts, request.ctx):
+            if group.id == request.params["group_id"]:
+                return Response(200, {"security_group": _group(group)})
+        raise NotFound(f"Security group {request.params['group_id'][:64]} not found.")
 
 
 def _port(port: ServerPort, version: Version) -> dict[str, Any]:

@@ -222,7 +222,7 @@ async def test_hypervisors(cloud: Cloud) -> None:
     (hypervisor,) = (await ask("/detail?with_servers=true")).json()["hypervisors"]
     assert (hypervisor["hypervisor_hostname"], hypervisor["uptime"], hypervisor["servers"]) == (
         "h1",
-        None,
+        "",
         [{"uuid": server_id, "name": "one"}],
     )
     (old,) = (await ask("/detail", "2.27")).json()["hypervisors"]
@@ -233,6 +233,7 @@ async def test_hypervisors(cloud: Cloud) -> None:
     assert (await ask("?limit=1")).json()["hypervisors_links"][0]["rel"] == "next"
     assert (await ask("/h1/servers", "2.52")).json()["hypervisors"][0]["servers"][0]["name"] == "one"
     assert (await ask("/zz/search", "2.52")).status == 404
+    assert [(await ask("/1/uptime", version)).status for version in ("2.87", "2.88")] == [501, 404]
     assert [(await ask("/h1/search", version)).status for version in ("2.52", "2.53")] == [200, 404]
     assert [(await ask("/statistics", version)).status for version in ("2.87", "2.88")] == [200, 404]
     assert [(await ask("/nope", version)).status for version in ("2.52", "2.53")] == [404, 400]

@@ -78,6 +78,17 @@ async def test_addresses_interfaces_and_groups(cloud: Cloud) -> None:
     ]
 
 
+async def test_the_old_proxy_of_security_groups_is_read(cloud: Cloud) -> None:
+    for path in ("", "/detail"):
+        (group,) = (await cloud.ask("GET", f"/os-security-groups{path}")).json()["security_groups"]
+        assert (group["id"], group["name"]) == ("g2", "web")
+    assert (await cloud.ask("GET", "/os-security-groups/g2")).json()["security_group"]["name"] == "web"
+    assert (await cloud.ask("GET", "/os-security-groups/web")).status == 404
+    assert (await cloud.ask("GET", "/os-security-groups", version="2.36")).status == 404
+    assert (await cloud.ask("POST", "/os-security-groups", {})).status == 405
+    assert (await cloud.ask("GET", "/os-security-groups", token="none")).status == 403
+
+
 async def test_history(cloud: Cloud) -> None:
     server_id = await cloud.server()
     path = f"/servers/{server_id}/os-instance-actions"
