@@ -12,7 +12,6 @@ from collections.abc import Iterable
 import msgspec
 from sqlalchemy import MetaData, Table, delete, func, insert, select, update
 
-from kilostack.core.errors import Duplicate
 from kilostack.store.database import Tx
 from kilostack.store.sql import Query, integer, json, p
 
@@ -48,11 +47,8 @@ class Feed:
     async def append(self, tx: Tx, keys: Iterable[str]) -> None:
         """Record that `keys` changed. Call it last in the unit: it takes a lock that all changes share."""
         if await tx.run(self._raise) != 1:
-            try:
-                await tx.run(self._start)
-            except Duplicate:
-                # somebody else was the first, at the same moment
-                await tx.run(self._raise)
+            # two that are the first at the same moment lock the gap for each other: one is thrown out and runs again
+            await tx.run(self._start)
         row = await tx.one(self._head)
         assert row is not None
         await tx.run(self._insert, seq=row[0], changed=msgspec.json.encode(list(keys)).decode())

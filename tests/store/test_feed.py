@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from asyncmy.errors import OperationalError
 from sqlalchemy import delete
 
 from kilostack.store.database import Database, Tx
@@ -92,18 +93,33 @@ async def test_many_writers_at_once_and_a_follower_that_misses_nothing(database:
 
 
 @pytest.mark.mariadb
-async def test_the_first_two_at_the_same_moment(make_mariadb: MakeDatabase) -> None:
-    """Neither finds the head's row; the second waits for the first, and is number 2."""
+@pytest.mark.parametrize("reached", ["raise", "start", "append"])
+async def test_the_first_two_at_the_same_moment(make_mariadb: MakeDatabase, reached: str) -> None:
+    """However far the one has come when the other begins, both are in the feed, each with a number of its own."""
     database = await make_mariadb(META)
     async with by_hand(database) as first:
-        await FEED.append(first.tx, ["first"])
+        await first.tx.run(FEED._raise)
+        if reached != "raise":
+            await first.tx.run(FEED._start)
+        if reached == "append":
+            await first.tx.run(FEED._insert, seq=1, changed='["first"]')
         second = asyncio.create_task(database.write(_append("second")))
         await asyncio.sleep(0.05)
-        assert not second.done()
-        await first.commit()
-        async with asyncio.timeout(10):
+        try:
+            if reached == "raise":
+                await first.tx.run(FEED._start)
+            if reached != "append":
+                await first.tx.run(FEED._insert, seq=1, changed='["first"]')
+            await first.commit()
+            survived = True
+        except OperationalError as error:
+            assert error.args[0] == 1213
+            survived = False
+            await first.rollback()
+        async with asyncio.timeout(20):
             await second
-    assert await _after(database, 0) == Changes(2, ("first", "second"))
+    keys = ("first", "second") if survived else ("second",)
+    assert await _after(database, 0) == Changes(len(keys), keys)
 
 
 @pytest.mark.mariadb

@@ -205,6 +205,30 @@ async def test_a_lost_answer_to_commit(
     assert await _used(database) == 1
 
 
+async def test_answers_lost_twice_in_a_row(
+    make_mariadb: MakeDatabase, mariadb_server: MariadbServer, world: RealWorld, tmp_path: Path
+) -> None:
+    """What is returned is what was committed, not what an earlier run had made."""
+    database = await make_mariadb(META)
+    await _counters(database)
+    runs = 0
+
+    async def unit(tx: Tx) -> int:
+        nonlocal runs
+        runs += 1
+        await tx.run(_ADD, which="a")
+        return runs
+
+    async with _proxied(mariadb_server, database, world, tmp_path) as (proxy, through):
+        before, after = _once(b"\x03COMMIT"), _once(b"\x03COMMIT")
+        proxy.cut_before = before
+        proxy.cut_after = lambda data: runs == 2 and after(data)
+        async with asyncio.timeout(30):
+            assert await through.write(unit) == 2
+        assert proxy.cuts == 2
+    assert await _used(database) == 1
+
+
 async def test_a_server_that_is_away_while_an_answer_is_looked_for(
     make_mariadb: MakeDatabase, mariadb_server: MariadbServer, world: RealWorld, tmp_path: Path
 ) -> None:

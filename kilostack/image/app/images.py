@@ -3,33 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from kilostack.core.context import Context
-from kilostack.core.errors import BadRequest, Duplicate, Forbidden, NotFound, StaleGeneration, Unavailable
+from kilostack.core.errors import BadRequest, Duplicate, Forbidden, NotFound
 from kilostack.core.policy import Policy
 from kilostack.core.world import World
 from kilostack.drivers.blobs.port import Blobs
 from kilostack.image.model.image import SETTABLE, Change, Event, Image, changed, check_name, limited, value_of
 from kilostack.image.store import images as store
-from kilostack.store.database import Database, Tx, Unit
+from kilostack.store.database import Database, Tx
 from kilostack.store.lists import Ask, Where
-
-T = TypeVar("T")
-#: an update is computed anew when another one came between
-_TRIES = 10
-
-
-async def write_anew(db: Database, unit: Unit[T]) -> T:
-    """Write; when the record was changed by another one meanwhile, read it and write again."""
-    for _ in range(_TRIES):
-        try:
-            return await db.write(unit)
-        except StaleGeneration:
-            continue
-    raise Unavailable("The image is being changed by too many others; try again.", retry_after_s=1)
 
 
 class Images:
@@ -171,7 +157,7 @@ class Images:
                 return before
             return await store.update(tx, before, msgspec.structs.replace(after, updated_at=now))
 
-        return await write_anew(self._db, unit)
+        return await self._db.write(unit)
 
     async def _seen(self, tx: Tx, ctx: Context, image_id: str) -> Image:
         image = await store.find(tx, image_id)

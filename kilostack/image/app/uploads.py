@@ -17,7 +17,7 @@ from kilostack.core.context import Context
 from kilostack.core.errors import BadRequest, NotFound, TooLarge, Unavailable, UnsupportedMedia
 from kilostack.core.world import Micros, World
 from kilostack.drivers.blobs.port import Blobs, Incoming, NoSpace, Received
-from kilostack.image.app.images import Images, write_anew
+from kilostack.image.app.images import Images
 from kilostack.image.model.image import MAX_SIZE_BYTES, Event, Image, Status
 from kilostack.image.store import images as store
 from kilostack.store.database import Database, Tx
@@ -109,7 +109,7 @@ class Uploads:
             )
             return await store.update(tx, image, after)
 
-        image = await write_anew(self._db, unit)
+        image = await self._db.write(unit)
         if image is None:
             raise NotFound(
                 f"Image {image_id} could not be found after upload. The image may have been deleted during the "
@@ -127,7 +127,7 @@ class Uploads:
                 await store.update(tx, image, _given_up(image, now))
 
         try:
-            await write_anew(self._db, unit)
+            await self._db.write(unit)
         except Unavailable:
             self._world.spawn(self._give_up_later(image_id, upload_id), f"give-up-{upload_id}")
 

@@ -318,6 +318,25 @@ async def test_an_image_deleted_while_it_is_uploaded(images: ImageClient, app: A
     assert _files(tmp_path) == []
 
 
+async def test_an_upload_that_was_given_up_meanwhile(images: ImageClient, app: Any, service: ImageService) -> None:
+    """Its record belongs to another upload now, so its content goes nowhere."""
+    image = await images.create(**BOOTABLE)
+    path = f"/image/v2/images/{image['id']}/file"
+    first = Sender(app, path)
+    first.send(b"first")
+    await _until_saving(images, image["id"])
+    await service.start()
+    second = Sender(app, path)
+    second.send(b"second")
+    await _until_saving(images, image["id"])
+    first.send(b"", more=False)
+    assert await first.task >= 400
+    assert (await images.show(image["id"]))["status"] == "saving"
+    second.send(b"", more=False)
+    assert await second.task == 204
+    assert (await images.ask("GET", f"/images/{image['id']}/file")).body == b"second"
+
+
 async def test_an_image_changed_while_it_is_uploaded(images: ImageClient, app: Any) -> None:
     image = await images.create(**BOOTABLE)
     sender = Sender(app, f"/image/v2/images/{image['id']}/file")

@@ -123,3 +123,16 @@ async def test_pages_are_followed_to_the_end(images: ImageClient) -> None:
         seen += [image["name"] for image in body["images"]]
         path = body.get("next", "").removeprefix("/v2")
     assert seen == ["empty, not yet", "large", "public", "small"]
+
+
+async def test_filters_follow_changes(images: ImageClient) -> None:
+    made = await images.create(name="moving", colour="red", tags=["old"])
+    changes = [
+        {"op": "replace", "path": "/colour", "value": "blue"},
+        {"op": "replace", "path": "/tags", "value": ["new"]},
+    ]
+    assert (await images.patch(made["id"], changes)).status == 200
+    found = {query: await images.names(query) for query in ("?colour=red", "?colour=blue", "?tag=old", "?tag=new")}
+    assert found == {"?colour=red": [], "?colour=blue": ["moving"], "?tag=old": [], "?tag=new": ["moving"]}
+    await images.ask("DELETE", f"/images/{made['id']}")
+    assert await images.names("?colour=blue") == []
