@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +35,32 @@ def mariadb_programs() -> tuple[str, str] | None:
     return None if found[0] is None or found[1] is None else (found[0], found[1])
 
 
+_SHM = Path("/dev/shm")
+_PREFIX = "ks-db-"
+_ABANDONED_S = 120
+
+
+def _clear_abandoned(place: Path) -> None:
+    """Remove what killed tests left behind: directories whose server has ended, or never began."""
+    for directory in place.glob(f"{_PREFIX}*"):
+        with suppress(OSError, ValueError):
+            try:
+                alive = Path(f"/proc/{int((directory / 'pid').read_text())}").exists()
+            except FileNotFoundError:
+                alive = time.time() - directory.stat().st_mtime < _ABANDONED_S
+            if not alive:
+                shutil.rmtree(directory, ignore_errors=True)
+
+
 class MariadbServer:
     """One server on a unix socket of its own. What it writes survives its clients, not the machine."""
 
     def __init__(self, *extra: str) -> None:
         programs = mariadb_programs()
         assert programs is not None
-        shm = Path("/dev/shm")
-        self.directory = Path(tempfile.mkdtemp(prefix="ks-db-", dir=shm if os.access(shm, os.W_OK) else None))
+        place = _SHM if os.access(_SHM, os.W_OK) else Path(tempfile.gettempdir())
+        _clear_abandoned(place)
+        self.directory = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
         self.socket = self.directory / "s"
         data = self.directory / "data"
         user = [f"--user={'root' if os.getuid() == 0 else os.environ.get('USER', 'mysql')}"]
@@ -54,8 +72,11 @@ class MariadbServer:
         self._log = (self.directory / "log").open("wb")
         self._process = subprocess.Popen(
             [
+                # the server ends with the tests, even when they are killed
+                *([setpriv, "--pdeathsig", "KILL"] if (setpriv := shutil.which("setpriv")) else []),
                 programs[0],
                 "--no-defaults",
+                f"--pid-file={self.directory / 'pid'}",
                 f"--datadir={data}",
                 f"--socket={self.socket}",
                 "--skip-networking",
