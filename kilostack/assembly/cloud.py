@@ -28,6 +28,7 @@ from kilostack.drivers.blobs.port import Blobs
 from kilostack.gateway.gateway import Gateway, GatewayParts
 from kilostack.http.app import make_app
 from kilostack.http.discovery import ServiceRoot, cloud_root
+from kilostack.http.routes import Api
 from kilostack.http.verifier import Verifier
 from kilostack.identity.app.bootstrap import ServicePlace
 from kilostack.identity.service import IdentityParts, IdentityService
@@ -147,11 +148,11 @@ class Cloud:
         self._ground.world.spawn(watch_lag(self.metrics, self._ground.world), "loop-lag")
         self._started = True
 
-    def app(self) -> Any:
-        """The ASGI application with every public API."""
+    def apis(self) -> tuple[Api, ...]:
+        """The route table of every public API."""
         health = Health(self.metrics, self.look)
         roots = tuple(ServiceRoot(place.type, place.name, place.path) for place in PLACES)
-        apis = (
+        return (
             health.api,
             cloud_root(roots),
             self.identity.root,
@@ -162,7 +163,10 @@ class Cloud:
             self.image.root,
             self.image.api,
         )
-        return make_app(apis, self.verifier, self._ground.world, Access(self.metrics))
+
+    def app(self) -> Any:
+        """The ASGI application with every public API."""
+        return make_app(self.apis(), self.verifier, self._ground.world, Access(self.metrics))
 
     async def look(self) -> Ready:
         """Whether the databases can be asked, and how many hosts are connected."""

@@ -15,6 +15,7 @@ from kilostack.wire.network_calls import (
     ADDRESSES,
     CHANGE_GROUP,
     CHECK_NICS,
+    DESCRIBE_SERVER,
     UNBIND_PORTS,
     AddressesAsked,
     CheckNics,
@@ -181,4 +182,24 @@ async def test_ports_of_unknown_servers_are_let_go_of(cloud: Cloud, world: RealW
     await orphans.work(_SERVER)
     assert orphans.removed == 1
     assert await orphans.due() == []
+    await cloud.db.read(check_rows)
+
+
+async def test_a_port_of_somebody_else_that_names_the_server_is_none_of_its_cards(cloud: Cloud) -> None:
+    network_id, _ = await cloud.network()
+    await cloud.bind(_SERVER, "h1", network_id)
+    (theirs,) = await cloud.service.networks.create(OTHER, [{"name": "theirs", "project_id": OTHER_PROJECT}])
+    wanted = {"network_id": theirs.id, "project_id": OTHER_PROJECT, "cidr": "10.9.0.0/24", "ip_version": 4}
+    await cloud.service.subnets.create(OTHER, [wanted])
+    false = {"device_id": _SERVER, "device_owner": "compute:nova"}
+    item = {"network_id": theirs.id, "project_id": OTHER_PROJECT}
+    (port,) = await cloud.service.ports.create(OTHER, [item | false])
+    shown = await cloud.call(ADDRESSES, AddressesAsked((_SERVER,)))
+    assert [address.network for address in shown[_SERVER].addresses] == ["n"]
+    described = await cloud.call(DESCRIBE_SERVER, ServerPorts(_SERVER))
+    assert port.id not in [shown.port_id for shown in described.ports]
+    await cloud.call(UNBIND_PORTS, ServerPorts(_SERVER))
+    assert (await cloud.db.read(lambda tx: PORTS.get(tx, id=port.id))).device_id == _SERVER
+    with pytest.raises(errors.BadRequest, match="has no port"):
+        await cloud.call(CHANGE_GROUP, GroupChange(server_id=_SERVER, group="default", add=True))
     await cloud.db.read(check_rows)

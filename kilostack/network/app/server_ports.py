@@ -58,7 +58,7 @@ class ServerPortsOf:
             change = Change(tx)
             await projects.lock(tx, asked.project_id)
             again = await FENCE.enter(tx, actor, self._parts.world.now())
-            mine = {port.slot: port for port in await PORTS.where(tx, device_id=asked.server_id)}
+            mine = {port.slot: port for port in await _cards(tx, asked.server_id)}
             if again and asked.nics and not mine:
                 raise Refused("The server's ports were removed since.")
             bound = []
@@ -147,7 +147,7 @@ class ServerPortsOf:
         async def unit(tx: Tx) -> Nothing:
             change = Change(tx)
             await FENCE.bury(tx, actor, now)
-            await release(change, await PORTS.where(tx, device_id=asked.server_id), now)
+            await release(change, await _cards(tx, asked.server_id), now)
             await change.close()
             return Nothing()
 
@@ -164,7 +164,7 @@ class ServerPortsOf:
 
         async def unit(tx: Tx) -> Nothing:
             change = Change(tx)
-            found = [port for port in await PORTS.where(tx, device_id=asked.server_id) if model.server_of(port)]
+            found = await _cards(tx, asked.server_id)
             usable = [port for port in found if port.port_security_enabled]
             if not usable:
                 raise BadRequest(f"Server {asked.server_id} has no port that can have security groups.")
@@ -187,6 +187,11 @@ class ServerPortsOf:
         left = tuple(other for other in port.security_groups if other != group_id)
         new = (*left, group_id) if add else left
         await ports.update(change, port, msgspec.structs.replace(port, security_groups=new, updated_at=now))
+
+
+async def _cards(tx: Tx, server_id: str) -> list[Port]:
+    """The ports that the server has for its cards."""
+    return [port for port in await PORTS.where(tx, device_id=server_id) if model.server_of(port)]
 
 
 async def release(change: Change, found: Iterable[Port], now: int) -> int:

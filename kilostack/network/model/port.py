@@ -31,8 +31,9 @@ def is_guest(port: Port) -> bool:
 
 
 def server_of(port: Port) -> str | None:
-    """The server that shows the port's addresses."""
-    return port.device_id if port.device_id and port.device_owner.startswith(COMPUTE_PREFIX) else None
+    """The server whose card the port is. What a port's owner writes into `device_id` makes it nobody's card: else
+    anybody could put addresses into a server of somebody else."""
+    return port.device_id if port.slot is not None and port.device_owner.startswith(COMPUTE_PREFIX) else None
 
 
 def router_of(port: Port) -> str | None:
