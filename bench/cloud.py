@@ -29,6 +29,7 @@ class Cloud:
         cache = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
         self.environment["XDG_CACHE_HOME"] = cache
         self._token = ""
+        self._connection: http.client.HTTPConnection | None = None
 
     def command(self, *arguments: str) -> float:
         """Run `kilostack ...`; the seconds that it took."""
@@ -47,6 +48,7 @@ class Cloud:
         return self.command("up", "--name", self.name, "--port", str(self.port), *self.options)
 
     def down(self, *options: str) -> float:
+        self._connection = None
         return self.command("down", "--name", self.name, *options)
 
     def answers(self) -> bool:
@@ -85,14 +87,15 @@ class Cloud:
         return status, json.loads(answer) if answer else None
 
     def _request(self, method: str, path: str, body: Any, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        try:
-            raw = None if body is None else json.dumps(body)
-            connection.request(method, path, raw, {"Content-Type": "application/json", **headers})
-            answer = connection.getresponse()
-            return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
-        finally:
-            connection.close()
+        raw = None if body is None else json.dumps(body)
+        connection = self._connection or http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        # kept for the next request, as clients do; one that failed is not used again
+        self._connection = None
+        connection.request(method, path, raw, {"Content-Type": "application/json", **headers})
+        answer = connection.getresponse()
+        text = answer.read()
+        self._connection = connection
+        return answer.status, {k.lower(): v for k, v in answer.getheaders()}, text
 
     def processes(self) -> dict[int, str]:
         """Our processes of this cloud (guests and their helpers left out): pid -> role."""

@@ -134,7 +134,6 @@ class SagaTables:
         self._free = Query(update(sagas).where(c.owner == p("dead"), alive).values(owner=None, due_at=0))
         self._living = Query(select(func.count()).select_from(sagas).where(alive))
         self._old = Query(delete(sagas).where(c.state == "ended", or_(c.ended_at.is_(None), c.ended_at < p("before"))))
-        self._last = Query(select(func.max(log.c.seq)).where(log.c.saga_id == p("saga")))
         ended = select(c.id)
         self._old_log = Query(delete(log).where(log.c.saga_id.not_in(ended)))
 
@@ -153,14 +152,11 @@ class SagaTables:
             return None
         return await self.rows.get(tx, id=saga_id), await self.log.where(tx, saga_id=saga_id)
 
-    async def append(self, tx: Tx, row: SagaRow, step: str, kind: str, value: Any, now: Micros) -> None:
-        """Log that a step was done, failed or undone. Raises `LostLease` if the epoch is not the newest."""
-        await self.fence(tx, row)
-        last = await tx.one(self._last, saga=row.id)
-        seq = (last[0] or 0) + 1 if last else 1
-        entry = LogRow(saga_id=row.id, seq=seq, step=step, kind=kind, value=value, at=now, epoch=row.epoch)
+    async def append(self, tx: Tx, row: SagaRow, entry: LogRow) -> None:
+        """Log that a step was done, failed or undone, in a unit that has passed `fence`."""
         await self.log.insert(tx, entry)
-        await tx.run(self._went_on, saga=row.id, my_epoch=row.epoch)
+        if row.tries:
+            await tx.run(self._went_on, saga=row.id, my_epoch=row.epoch)
 
     async def fence(self, tx: Tx, row: SagaRow) -> bool:
         """Whether the saga was cancelled. Raises `LostLease`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -16,10 +16,12 @@ from kilostack.bus.hints import Hints
 from kilostack.core import errors
 from kilostack.core.context import Context
 from kilostack.core.world import Micros, World
-from kilostack.store.database import Database, Tx
+from kilostack.store.database import Database, Tx, Unit
 from kilostack.workflow.lease import Lease
 from kilostack.workflow.log import LogRow, LostLease, SagaRow, SagaTables
 from kilostack.workflow.saga import FINAL, Outcome, Run, Saga, Step, Wait
+
+T = TypeVar("T")
 
 _LOG = logging.getLogger("kilostack.saga")
 _POLL_S = 0.5
@@ -111,6 +113,9 @@ class Runner:
                 pause = await self._turn()
             except errors.Unavailable as error:
                 _LOG.warning("sagas cannot be read: %s", error)
+            except Exception:
+                # whatever it was, other sagas must not wait for a restart of this process
+                _LOG.exception("sagas cannot be looked for")
             await listener.wait(pause)
 
     @property
@@ -191,6 +196,7 @@ class _Turn:
         self._undone = {entry.step for entry in log if entry.kind == "undone"}
         self._params = msgspec.json.decode(row.params, type=self._saga.params)
         self._error = row.error if row.state == "unwinding" else ""
+        self._logged = log[-1].seq if log else 0
 
     def _run(self, step: str) -> Run:
         return Run(
@@ -205,6 +211,18 @@ class _Turn:
             cancelled=self._row.cancelled,
             now=self._world.now(),
         )
+
+    def _entry(self, step: str, kind: str, value: Any, now: Micros) -> LogRow:
+        """The next entry of the log; the same one when a unit runs again."""
+        seq, epoch = self._logged + 1, self._row.epoch
+        return LogRow(saga_id=self._row.id, seq=seq, step=step, kind=kind, value=value, at=now, epoch=epoch)
+
+    async def _write(self, unit: Unit[T]) -> T:
+        """Write a unit that logs at most one entry; with it the tries begin anew."""
+        result = await self._db.write(unit)
+        self._logged += 1
+        self._row = msgspec.structs.replace(self._row, tries=0)
+        return result
 
     async def run(self) -> None:
         if self._row.state == "forward":
@@ -255,7 +273,7 @@ class _Turn:
                 # what was done is undone; a write that was not made needs no undo
                 return value, True
             result = value if step.write is None else await step.write(tx, self._deps, run)
-            await self._tables.append(tx, self._row, step.name, "done", result, run.now)
+            await self._tables.append(tx, self._row, self._entry(step.name, "done", result, run.now))
             if last:
                 await self._end(tx, {**self._outputs, step.name: result}, "done")
             else:
@@ -264,7 +282,7 @@ class _Turn:
                     await self._resources.project(tx, run.resource_id, run.saga_id, following.task_state)
             return result, False
 
-        result, cancelled = await self._db.write(unit)
+        result, cancelled = await self._write(unit)
         if cancelled:
             self._row = msgspec.structs.replace(self._row, cancelled=True)
             self._failed = step.name
@@ -286,13 +304,13 @@ class _Turn:
             cancelled = await self._tables.fence(tx, self._row)
             self._row = msgspec.structs.replace(self._row, cancelled=cancelled)
             if self._failed:
-                await self._tables.append(tx, self._row, self._failed, "failed", error[:2000], now)
+                await self._tables.append(tx, self._row, self._entry(self._failed, "failed", error[:2000], now))
             await self._tables.unwind(tx, self._row, error)
             if (task_state := self._saga.unwinding_task_state) is not None:
                 await self._resources.project(tx, self._row.resource_id, self._row.id, task_state)
 
-        await self._db.write(unit)
-        self._row = msgspec.structs.replace(self._row, state="unwinding", tries=0)
+        await self._write(unit)
+        self._row = msgspec.structs.replace(self._row, state="unwinding")
 
     async def _backward(self) -> None:
         """Undo, last step first, what was done, and the step that failed: it may have done half its work."""
@@ -304,7 +322,7 @@ class _Turn:
             try:
                 if step.undo is not None:
                     await step.undo(self._deps, run)
-                await self._db.write(self._undone_unit(step, run))
+                await self._write(self._undone_unit(step, run))
             except Wait as wait:
                 await self._wait(wait)
                 return
@@ -325,7 +343,7 @@ class _Turn:
             await self._tables.fence(tx, self._row)
             if step.unwrite is not None:
                 await step.unwrite(tx, self._deps, run)
-            await self._tables.append(tx, self._row, step.name, "undone", None, run.now)
+            await self._tables.append(tx, self._row, self._entry(step.name, "undone", None, run.now))
 
         return unit
 

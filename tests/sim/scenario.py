@@ -243,13 +243,18 @@ async def _watch(simulation: Simulation) -> None:
     while True:
         await simulation.here.sleep(0.25)
         invariants.always(simulation)
-        if found := simulation.failures():
-            raise AssertionError(f"a task ended by {found[0]!r}") from found[0]
+        _check_tasks(simulation)
+
+
+def _check_tasks(simulation: Simulation) -> None:
+    if found := simulation.failures():
+        raise AssertionError(f"a task ended by {found[0]!r}") from found[0]
 
 
 async def _rest(simulation: Simulation, story: Story) -> None:
     end = simulation.loop.time() + _REST_S
     while left := invariants.settled(simulation, story.alive):
+        _check_tasks(simulation)
         if simulation.loop.time() > end:
             raise AssertionError("not at rest: " + "; ".join(left[:6]))
         await simulation.here.sleep(1.0)

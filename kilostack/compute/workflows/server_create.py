@@ -1,4 +1,4 @@
-"""Make a server: find its image, claim a host, bind its ports, desire its guest.
+"""Make a server: claim a host for its image and flavor, bind its ports, desire its guest.
 
 The saga ends when the desired guest is recorded; from there the host makes it so, and its report turns BUILD into
 ACTIVE.
@@ -46,16 +46,17 @@ async def _server(deps: Deps, run: Run) -> Server:
     return await deps.db.read(lambda tx: SERVERS.get(tx, id=run.resource_id))
 
 
-async def find_image(deps: Deps, run: Run) -> Any:
-    server = await _server(deps, run)
-    facts = await deps.calls.call(GET_IMAGE, ImageAsked(server.image_id), run.actor())
+async def _find_image(deps: Deps, run: Run, image_id: str) -> ImageFacts:
+    """The image as it is now: it may have gone since the request was taken."""
+    facts = await deps.calls.call(GET_IMAGE, ImageAsked(image_id), run.actor())
     if facts.status != "active":
-        raise Refused(f"Image {server.image_id} is not active any more.")
-    return msgspec.to_builtins(facts)
+        raise Refused(f"Image {image_id} is not active any more.")
+    return facts
 
 
 async def allocate(deps: Deps, run: Run) -> Any:
     server = await _server(deps, run)
+    image = await _find_image(deps, run, server.image_id)
     request = Request(
         consumer=server.id,
         resources=resources(server),
@@ -74,7 +75,7 @@ async def allocate(deps: Deps, run: Run) -> Any:
             decision = _decision(run, error.message, None, record)
             await deps.db.write(lambda tx: _insert_once(tx, decision))
         raise
-    return msgspec.to_builtins(chosen)
+    return {"image": msgspec.to_builtins(image), **msgspec.to_builtins(chosen)}
 
 
 def _decision(run: Run, outcome: str, host: str | None, record: dict[str, Any]) -> Decision:
@@ -122,13 +123,10 @@ async def place_guest(tx: Tx, deps: Deps, run: Run) -> None:
     guest = _guest(server, host, run, networking)
     await guests.place(tx, host.name, guest, run.now)
     await DECISIONS.insert(tx, _decision(run, f"placed on {host.name}", host.name, chosen["record"]))
-    # the follower of network's feed may have been here before, with something newer
-    shown = server.networking if server.networking.addresses else networking
-    await servers.change(tx, server, run.now, host=host.name, networking=shown)
 
 
 def _guest(server: Server, host: Host, run: Run, networking: ServerNetworking) -> Guest:
-    image = msgspec.convert(run.outputs["find_image"], ImageFacts)
+    image = msgspec.convert(run.outputs["allocate"]["image"], ImageFacts)
     bound = msgspec.convert(run.outputs["bind_ports"]["bound"], BoundPorts)
     nics = tuple(
         Nic(port_id=port.port_id, network_id=port.network_id, mac=port.mac, tap=tap_name(port.port_id), mtu=port.mtu)
@@ -174,8 +172,12 @@ async def ended(tx: Tx, deps: Deps, run: Run, outcome: Outcome) -> None:
         return
     server = await SERVERS.get(tx, id=run.resource_id)
     if outcome == "done":
+        networking = msgspec.convert(run.outputs["bind_ports"]["networking"], ServerNetworking)
+        # the follower of network's feed may have been here before, with something newer
+        shown = server.networking if server.networking.addresses else networking
+        fields = {"host": run.outputs["allocate"]["host"], "networking": shown}
         # the host's report clears the task and finishes the action
-        await servers.change(tx, server, run.now, saga_id=None, task_state="spawning")
+        await servers.change(tx, server, run.now, saga_id=None, task_state="spawning", **fields)
         return
     await servers.change(tx, server, run.now, saga_id=None, task_state=None, **failed(server, run.error, run.now))
     await actions.finish(tx, server.id, run.ctx.request_id, run.now, run.error)
@@ -192,7 +194,6 @@ SAGA = Saga(
     params=CreateParams,
     ended=ended,
     steps=(
-        Step(name="find_image", do=find_image, task_state="scheduling"),
         Step(name="allocate", do=allocate, undo=release, task_state="scheduling"),
         Step(name="bind_ports", do=bind_ports, undo=unbind_ports, task_state="networking"),
         Step(name="place_guest", write=place_guest, task_state="spawning"),
