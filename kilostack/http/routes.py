@@ -94,7 +94,7 @@ def actions(table: Sequence[Action], known_upstream: frozenset[str]) -> Handler:
                 return await route.handler(_Given(request, document))
         if name in known_upstream and name not in by_name:
             raise Unsupported(f"The action {name} is not implemented by this cloud.", name=name)
-        raise BadRequest(f"There is no such action: {name}.")
+        raise BadRequest(f"There is no such action: {name[:64]}.")
 
     return handle
 
