@@ -173,7 +173,7 @@ async def _chunk(tx: Tx, ask: Ask, marker: str | None, limit: int) -> list[Line]
         plain = [int(value) if isinstance(value, bool) else value for value in values]
         params["in_" + name] = plain[0] if len(plain) == 1 else msgspec.json.encode(plain).decode()
     if marker is not None:
-        params |= await _marked(tx, marker, ask.sort)
+        params |= await _marked(tx, marker, ask)
     rows = await tx.all(query, **params)
     return list(map(Line._make, rows))
 
@@ -215,13 +215,14 @@ def _beyond(columns: list[tuple[Any, bool, str]]) -> Any:
     return or_(*options)
 
 
-async def _marked(tx: Tx, marker: str, sort: tuple[tuple[str, bool], ...]) -> dict[str, Any]:
-    columns = _ordered(sort)
-    shape = ("marker", sort)
+async def _marked(tx: Tx, marker: str, ask: Ask) -> dict[str, Any]:
+    """What the marker's row holds. A server of a project that is not listed is no marker: it would be known to exist."""
+    columns = _ordered(ask.sort)
+    shape = ("marker", ask.sort)
     if (query := _shapes.get(shape)) is None:
-        values = select(*(column.label(name) for column, _, name in columns)).select_from(_JOINED)
+        values = select(servers.c.project_id, *(column.label(name) for column, _, name in columns)).select_from(_JOINED)
         query = _shapes[shape] = Query(values.where(servers.c.id == p("id")))
     row = await tx.one(query, id=marker)
-    if row is None:
+    if row is None or row[0] not in ask.equal.get("project_id", (row[0],)):
         raise BadRequest(f"marker [{marker[:64]}] not found", field="marker")
-    return {name: value for (_, _, name), value in zip(columns, row, strict=True)}
+    return {name: value for (_, _, name), value in zip(columns, row[1:], strict=True)}
