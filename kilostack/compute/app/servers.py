@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
+
 from kilostack.compute.app.parts import (
     Parts,
     actor,
@@ -17,15 +19,20 @@ from kilostack.compute.app.parts import (
     visible,
 )
 from kilostack.compute.model.server import Server, ServerState, vm_state
-from kilostack.compute.store import quotas, server_lists, servers
+from kilostack.compute.store import guests, quotas, server_lists, servers
 from kilostack.compute.store.server_lists import Ask, Line
+from kilostack.compute.store.tables import GUESTS
 from kilostack.core.context import Context
 from kilostack.core.errors import BadRequest, Conflict, Forbidden, NotFound, OverQuota
+from kilostack.core.world import Micros
 from kilostack.store.database import Tx
+from kilostack.wire.compute import Guest
 from kilostack.wire.network_calls import CHANGE_GROUP, GroupChange
 
 Edit = Callable[[Server], Mapping[str, Any]]
 _TAGGABLE = frozenset({ServerState.ACTIVE, ServerState.SHUTOFF})
+#: what the guest may read about itself
+_TOLD = frozenset({"name", "hostname", "metadata"})
 MAX_TAGS = 50
 
 
@@ -68,7 +75,12 @@ class Servers:
             if guarded:
                 check_unlocked(self.parts, ctx, server)
             changes = edit(server)
-            return await servers.change(tx, server, now, **changes) if changes else server
+            if not changes:
+                return server
+            changed = await servers.change(tx, server, now, **changes)
+            if _TOLD & changes.keys():
+                await _tell_guest(tx, changed, now)
+            return changed
 
         return await changing(self.parts, unit)
 
@@ -167,6 +179,19 @@ class Servers:
         if server.host is None:
             raise Conflict(f"Instance {server.id} is not ready")
         return await self.parts.consoles.read(server.id, server.host, length)
+
+
+async def _tell_guest(tx: Tx, server: Server, now: Micros) -> None:
+    """Let the metadata service of the server's host know."""
+    placed = await GUESTS.find(tx, server_id=server.id)
+    if placed is None or placed.removing:
+        return
+
+    def edit(guest: Guest) -> Guest:
+        told = {"name": server.name, "hostname": server.hostname, "meta": server.metadata}
+        return msgspec.structs.replace(guest, metadata=msgspec.structs.replace(guest.metadata, **told))
+
+    await guests.change(tx, placed, now, edit)
 
 
 def _check_taggable(server: Server, verb: str) -> None:
