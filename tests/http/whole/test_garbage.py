@@ -10,14 +10,10 @@ from typing import Any
 
 import pytest
 
-from kilostack.assembly.cloud import SCHEMAS, Cloud, Ground
-from kilostack.bus.hints import LocalHints
-from kilostack.core.world import RealWorld
-from kilostack.drivers.blobs.memory import MemoryBlobs
-from tests.databases import sqlite_database
-from tests.http.whole.bodies import PUBLIC_KEY, bodies
+from tests.http.whole.bodies import bodies
 from tests.http.whole.garbage import Garbage, Table
-from tests.http.whole.simulated import COMPUTE, IDENTITY, IMAGE, NETWORK, Answer, Login, SimulatedCloud, message_of
+from tests.http.whole.simulated import COMPUTE, IDENTITY, NETWORK, Answer, Login, SimulatedCloud, message_of
+from tests.http.whole.things import belongings, new_image, public_routes
 
 #: requests for one route by one person
 COUNT = 12
@@ -36,51 +32,22 @@ def cloud() -> Iterator[SimulatedCloud]:
 
 @pytest.fixture
 async def routes(tmp_path: Path) -> AsyncIterator[list[tuple[str, str]]]:
-    """Method and template of every public operation, as the product's own tables have them."""
-    world = RealWorld()
-    hints = LocalHints(world)
-    databases = {
-        name: await sqlite_database(tmp_path / name, world, hints.send, *schema) for name, schema in SCHEMAS.items()
-    }
-    ground = Ground(world=world, hints=hints, databases=databases, blobs=MemoryBlobs(), master_key=b"k" * 32)
-    apis = Cloud(ground).apis()
-    yield sorted({(route.method, api.prefix + route.path or "/") for api in apis for route in api.routes})
-    await world.close()
+    async with public_routes(tmp_path) as found:
+        yield found
 
 
 def _things(owner: Login, name: str, admin: Login, number: int) -> dict[str, str]:
     """Ids of things that exist, by collection and field of the path."""
-    network = owner.make(f"{NETWORK}/networks", {"network": {"name": f"n{number}"}})["id"]
-    subnet = {"network_id": network, "ip_version": 4, "cidr": "10.77.0.0/24"}
-    subnet_id = owner.make(f"{NETWORK}/subnets", {"subnet": subnet})["id"]
-    public = owner.get(f"{NETWORK}/networks?name=public")["networks"][0]["id"]
-    image = _image(admin)
-    server = owner.server(f"s{number}", networks=[{"uuid": network}], imageRef=image, metadata={"k": "v"})
     user = admin.make(f"{IDENTITY}/users", {"user": {"name": f"victim-{number}", "password": "p"}})["id"]
-    group = owner.make(f"{NETWORK}/security-groups", {"security_group": {"name": "g"}})
-    key = {"name": f"k{number}", "public_key": PUBLIC_KEY}
-    known = {
-        "networks/id": network,
-        "subnets/id": subnet_id,
-        "public": public,
-        "ports/id": owner.make(f"{NETWORK}/ports", {"port": {"network_id": network}})["id"],
-        "routers/id": owner.make(f"{NETWORK}/routers", {"router": {"name": "r"}})["id"],
-        "floatingips/id": owner.make(f"{NETWORK}/floatingips", {"floatingip": {"floating_network_id": public}})["id"],
-        "security-groups/id": group["id"],
-        "security-group-rules/id": group["security_group_rules"][0]["id"],
-        "quotas/id": owner.project_id,
+    flavor = {"name": f"f{number}", "ram": 64, "vcpus": 1, "disk": 1}
+    role = admin.make(f"{IDENTITY}/roles", {"role": {"name": f"r{number}"}})["id"]
+    service = admin.make(f"{IDENTITY}/services", {"service": {"type": f"t{number}"}})["id"]
+    endpoint = {"service_id": service, "interface": "public", "url": "http://x.test"}
+    return belongings(owner, new_image(admin, visibility="public")) | {
         "agents/id": admin.get(f"{NETWORK}/agents")["agents"][0]["id"],
-        "servers/server_id": server["id"],
-        "server_id": server["id"],
-        "flavors/flavor_id": admin.make(
-            f"{COMPUTE}/flavors", {"flavor": {"name": f"f{number}", "ram": 64, "vcpus": 1, "disk": 1}}
-        )["id"],
-        "os-keypairs/name": owner.make(f"{COMPUTE}/os-keypairs", {"keypair": key})["name"],
-        "os-quota-sets/target_id": owner.project_id,
+        "flavors/flavor_id": admin.make(f"{COMPUTE}/flavors", {"flavor": flavor})["id"],
         "os-services/service_id": admin.get(f"{COMPUTE}/os-services")["services"][0]["id"],
         "os-hypervisors/hypervisor_id": admin.get(f"{COMPUTE}/os-hypervisors")["hypervisors"][0]["id"],
-        "images/image_id": image,
-        "project_id": owner.project_id,
         "key": "k",
         "user": name,
         "password": f"{name}-password",
@@ -89,23 +56,12 @@ def _things(owner: Login, name: str, admin: Login, number: int) -> dict[str, str
         "users/user_id": user,
         "projects/record_id": admin.make(f"{IDENTITY}/projects", {"project": {"name": f"p{number}"}})["id"],
         "domains/record_id": "default",
-        "roles/record_id": admin.make(f"{IDENTITY}/roles", {"role": {"name": f"r{number}"}})["id"],
+        "roles/record_id": role,
+        "roles/role_id": role,
         "regions/record_id": admin.make(f"{IDENTITY}/regions", {"region": {"id": f"known-{number}"}})["id"],
-        "services/record_id": admin.make(f"{IDENTITY}/services", {"service": {"type": f"t{number}"}})["id"],
+        "services/record_id": service,
+        "endpoints/record_id": admin.make(f"{IDENTITY}/endpoints", {"endpoint": endpoint})["id"],
     }
-    endpoint = {"service_id": known["services/record_id"], "interface": "public", "url": "http://x.test"}
-    known["endpoints/record_id"] = admin.make(f"{IDENTITY}/endpoints", {"endpoint": endpoint})["id"]
-    known["roles/role_id"] = known["roles/record_id"]
-    return known
-
-
-def _image(admin: Login) -> str:
-    """A new image that everybody may use."""
-    wanted = {"name": "i", "disk_format": "raw", "container_format": "bare", "visibility": "public"}
-    image: str = admin.ask("POST", f"{IMAGE}/images", wanted).json()["id"]
-    octets = {"Content-Type": "application/octet-stream"}
-    assert admin.ask("PUT", f"{IMAGE}/images/{image}/file", bytes(1 << 20), headers=octets).status == 204
-    return image
 
 
 def _wrong(answer: Answer, asked: Garbage) -> str | None:
