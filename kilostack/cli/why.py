@@ -52,10 +52,16 @@ def run(args: argparse.Namespace, program: Program) -> int:
     """Print what is on record."""
     owner = who_typed(os.environ)
     assume(owner)
-    settings = state.find(args, owner)
+    entry = args.os_cloud or os.environ.get("OS_CLOUD")
+    settings = None
+    if entry and args.name is None and args.state_dir is None:
+        # the entry that the client uses names the cloud, too
+        named = argparse.Namespace(**{**vars(args), "name": entry.removesuffix("-admin")})
+        settings = state.find(named, owner)
+    settings = settings or state.find(args, owner)
     if settings is None:
         raise Failure("there is no such cloud", "Start one with `kilostack up`.")
-    api = _log_in(settings, args.os_cloud or os.environ.get("OS_CLOUD") or settings.name)
+    api = _log_in(settings, entry or settings.name)
     server_id = _find(api, args.server)
     record = api.get(RECORD.format(server_id=server_id))
     if record is None:

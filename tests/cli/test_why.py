@@ -66,7 +66,7 @@ class Answers(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         url = urlsplit(self.path)
         mine = self.headers["X-Auth-Token"] == "demo"
-        if url.path in ("/compute/v2.1/servers/s-1", "/internal/v1/servers/s-1/why") and mine:
+        if url.path in ("/compute/v2.1/servers/s-1", "/kilostack/v1/servers/s-1/why") and mine:
             self._answer(200, {"server": {"id": "s-1"}} if "compute" in url.path else RECORD)
         elif url.path == "/compute/v2.1/servers":
             [name] = parse_qs(url.query)["name"]
