@@ -123,7 +123,8 @@ def _server(cloud: Cloud) -> _Server:
         server_header=False,
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_DRAIN_S,
-        forwarded_allow_ips="127.0.0.1",
+        # whoever may say where a request comes from may guess passwords for ever
+        proxy_headers=False,
     )
     return _Server(config)
 
