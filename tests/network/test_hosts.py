@@ -96,6 +96,16 @@ async def test_reports_become_states(cloud: Cloud) -> None:
     assert (await cloud.state("h1", before.revisions)).changed == {}
 
 
+async def test_a_router_that_is_switched_off_keeps_its_ports_wired(cloud: Cloud) -> None:
+    await cloud.bootstrap()
+    await cloud.connect("h1")
+    (router,) = await cloud.db.read(ROUTERS.where)
+    await cloud.service.routers.update(MEMBER, router.id, {"admin_state_up": False}, None)
+    await _report(cloud, "h1", RouterReport(id=router.id, revision=9, state="down"))
+    legs = await cloud.db.read(lambda tx: PORTS.where(tx, device_id=router.id))
+    assert {leg.status for leg in legs} == {"ACTIVE"}
+
+
 async def test_only_the_host_of_a_port_is_believed(cloud: Cloud) -> None:
     network_id, _ = await cloud.network()
     await cloud.connect("h1")

@@ -160,6 +160,11 @@ EXTENSIONS = {
         "Adds created_at and updated_at fields to all Neutron resources.",
         "2016-09-12T10:00:00-00:00",
     ),
+    "subnet-external-network": (
+        "Subnet belongs to an external network",
+        "Informs if the subnet belongs to an external network",
+        "2024-02-05T18:00:00-00:00",
+    ),
 }
 
 

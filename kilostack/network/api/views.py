@@ -78,6 +78,7 @@ def subnet(record: Subnet, around: Any) -> View:
         "allocation_pools": [{"start": start, "end": end} for start, end in record.allocation_pools],
         "host_routes": _routes(record.host_routes),
         "dns_nameservers": list(record.dns_nameservers),
+        "router:external": record.external,
         **_standard(record),
     }
 

@@ -80,6 +80,7 @@ def of_subnet(subnet: Subnet, network: Network | None = None) -> Target:
         "tenant_id": subnet.project_id,
         "network:project_id": network.project_id if network else subnet.audience,
         "shared": subnet.audience == EVERYBODY,
+        "router:external": subnet.external,
     }
 
 

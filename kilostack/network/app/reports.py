@@ -37,9 +37,11 @@ async def _fold_router(change: Change, router: Router, report: Report, now: int)
     status = _status(report)
     if router.status != status and router.admin_state_up:
         await routers.set_status(change, msgspec.structs.replace(router, updated_at=now), status)
+    # the ports of a router that its owner has switched off are wired all the same
+    wired = status if router.admin_state_up else "ACTIVE"
     for leg in await routers.ports_of(change.tx, router.id):
-        if leg.status != status:
-            await ports.set_status(change, msgspec.structs.replace(leg, updated_at=now), status)
+        if leg.status != wired:
+            await ports.set_status(change, msgspec.structs.replace(leg, updated_at=now), wired)
     answered = set(report.floating_ips) if status == "ACTIVE" else set()
     for floating_ip in await FLOATING_IPS.where(change.tx, router_id=router.id):
         shown = "ACTIVE" if floating_ip.floating_ip_address in answered else "DOWN"

@@ -61,6 +61,7 @@ SUBNET_COLLECTION = Collection(
         "cidr": "cidr",
         "gateway_ip": "gateway_ip",
         "enable_dhcp": "enable_dhcp",
+        "router:external": "external",
         "project_id": "project_id",
         "description": "description",
         "revision_number": "revision",
@@ -173,9 +174,10 @@ async def insert_network(change: Change, network: Network) -> Network:
 async def update_network(change: Change, old: Network, new: Network) -> Network:
     """Write the network and what its subnets repeat of it; hosts and servers hear of it."""
     written = await NETWORKS.update(change.tx, msgspec.structs.replace(new, audience=audience(new)))
-    if written.audience != old.audience:
+    if (written.audience, written.external) != (old.audience, old.external):
         for subnet in await SUBNETS.where(change.tx, network_id=new.id):
-            await SUBNETS.update(change.tx, msgspec.structs.replace(subnet, audience=written.audience))
+            repeated = msgspec.structs.replace(subnet, audience=written.audience, external=written.external)
+            await SUBNETS.update(change.tx, repeated)
     change.touch(f"network/{new.id}")
     if old.name != new.name:
         bound = await PORTS.where(change.tx, network_id=new.id)
@@ -192,7 +194,9 @@ async def delete_network(change: Change, network: Network) -> None:
 
 async def insert_subnet(change: Change, network: Network, subnet: Subnet) -> Network:
     """A new subnet of `network`, which is returned as it is now. The caller has counted it."""
-    await SUBNETS.insert(change.tx, msgspec.structs.replace(subnet, audience=network.audience))
+    await SUBNETS.insert(
+        change.tx, msgspec.structs.replace(subnet, audience=network.audience, external=network.external)
+    )
     await POOLS.insert(change.tx, Pool(subnet_id=subnet.id, network_id=network.id))
     change.touch(f"network/{network.id}")
     return await NETWORKS.update(
