@@ -102,6 +102,19 @@ class Service:
             global_request_id=inbound if _GLOBAL_ID.fullmatch(inbound) else None,
         )
 
+    async def refuse(self, req: _Carried, resp: falcon.asgi.Response, error: falcon.HTTPError) -> None:
+        """Answer what the framework has refused by itself, before it looked for a route."""
+        method = req.method
+        # what it does not know at all is 400 to it
+        status = 405 if error.status_code in (400, 405) else error.status_code
+        facts = {"allow": ", ".join(_METHODS)} if status == 405 else {}
+
+        async def refused(request: Request) -> Response:
+            text = f"Method {method} is not allowed here." if facts else error.title or "The request is refused."
+            raise errors.BadRequest(text, status=status, **facts)
+
+        await self.answer(req, resp, (Route(method=method, path="", handler=refused, public=True),), {})
+
     @staticmethod
     def _no_route(request: Request, routes: Sequence[Route]) -> errors.Error:
         if any(route.method == request.method for route in routes):
@@ -220,14 +233,22 @@ def make_app(apis: Sequence[Api], authenticator: Authenticator, world: World, ob
     # of two sinks that match, Falcon takes the one added last: nobody's first, the longest prefix last
     nobody = Service(Api(name="", prefix="", routes=(), dialect=PLAIN), authenticator, world, watcher)
     app.add_sink(_sink(nobody), r"/")
+    services = [nobody]
     for api in sorted(apis, key=lambda api: len(api.prefix)):
         service = Service(api, authenticator, world, watcher)
+        services.append(service)
         by_path: dict[str, list[Route]] = {}
         for route in api.routes:
             by_path.setdefault(route.path, []).append(route)
         for path, routes in by_path.items():
             app.add_route(api.prefix + path or "/", _resource(service, routes))
         app.add_sink(_sink(service), re.escape(api.prefix) + r"(?:/|$)" if api.prefix else r"/")
+
+    async def refused(req: _Carried, resp: falcon.asgi.Response, error: falcon.HTTPError, params: Any) -> None:
+        named = (service for service in reversed(services) if f"{req.path}/".startswith(service.api.prefix + "/"))
+        await next(named, nobody).refuse(req, resp, error)
+
+    app.add_error_handler(falcon.HTTPError, refused)
     return app
 
 
