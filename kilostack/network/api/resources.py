@@ -191,14 +191,14 @@ def security_group(cases: Groups) -> Resource:
 
 def security_group_rule(cases: GroupRules) -> Resource:
     attributes = (
-        Attribute(name="security_group_id", read=values.uuid, required=True),
+        Attribute(name="security_group_id", read=values.string(), required=True),
         Attribute(name="direction", read=values.one_of("ingress", "egress"), required=True),
         Attribute(name="ethertype", read=group_rules.ethertype),
         Attribute(name="protocol", read=group_rules.protocol),
         Attribute(name="port_range_min", read=group_rules.port_value),
         Attribute(name="port_range_max", read=group_rules.port_value),
         Attribute(name="remote_ip_prefix", read=group_rules.remote_prefix),
-        Attribute(name="remote_group_id", read=values.optional(values.uuid)),
+        Attribute(name="remote_group_id", read=values.optional(values.string())),
         Attribute(name="remote_address_group_id", read=_nothing("address groups are not offered by this cloud")),
         Attribute(name="description", read=lambda value: values.string()(value or "")),
     )

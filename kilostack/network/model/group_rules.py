@@ -128,7 +128,7 @@ def _check_ports(rule: SecurityGroupRule) -> None:
             "Must also specify protocol if port range is given.", kind="SecurityGroupProtocolRequiredWithPorts"
         )
     if rule.protocol in _ICMP:
-        for field, value in (("port_range_min (type)", low), ("port_range_max (code)", high)):
+        for field, value in (("type (port_range_min)", low), ("code (port_range_max)", high)):
             if value is not None and value > 255:
                 raise BadRequest(
                     f"Invalid value for ICMP {field} {value}. It must be 0 to 255.",
