@@ -74,7 +74,7 @@ async def test_what_cannot_be_is_refused_in_words(cloud: Cloud) -> None:
     with pytest.raises(errors.Refused, match=r"^No more IP addresses are available on network tiny-net\.$"):
         await cloud.bind(_SERVER, "h1", network_id)
     big, _ = await cloud.network("10.2.0.0/24")
-    await Quotas(cloud.service._parts, cloud.service._rights).update(ADMIN, PROJECT, {"port": 2})
+    await Quotas(cloud.service._parts, cloud.service._rights).update(ADMIN, PROJECT, {"port": 2}, force=True)
     with pytest.raises(errors.Refused, match="Maximum number of ports exceeded"):
         await cloud.bind(_SERVER, "h1", big)
     with pytest.raises(errors.Refused, match="could not be found"):

@@ -44,8 +44,8 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     missing: Callable[[str], NotFound]
     #: more about records that their views need, by id
     around: Callable[[Tx, Sequence[Any]], Awaitable[Mapping[str, Any]]] | None = None
-    #: called before a list is read
-    prepare: Callable[[Context], Awaitable[None]] | None = None
+    #: called before a list is read, with the project that it is asked for
+    prepare: Callable[[Context, str | None], Awaitable[None]] | None = None
     updatable: bool = True
 
     @property
@@ -99,7 +99,8 @@ class Engine:
     async def _list(self, resource: Resource, request: Request) -> Response:
         ctx = request.ctx
         if resource.prepare is not None:
-            await resource.prepare(ctx)
+            query = request.query
+            await resource.prepare(ctx, query.first("project_id") or query.first("tenant_id"))
         asked = listing.read(request.query, resource.filters, audiences(ctx))
 
         async def unit(tx: Tx) -> tuple[list[Any], Mapping[str, Any]]:

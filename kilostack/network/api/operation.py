@@ -73,8 +73,8 @@ def quotas(cases: Quotas) -> list[Route]:
         return Response(200, {"quota": details(await cases.get(request.ctx, request.params["id"]))})
 
     async def update(request: Request) -> Response:
-        given = _limits(await request.json())
-        return Response(200, {"quota": await cases.update(request.ctx, request.params["id"], given)})
+        given, force = _limits(await request.json())
+        return Response(200, {"quota": await cases.update(request.ctx, request.params["id"], given, force=force)})
 
     async def delete(request: Request) -> Response:
         await cases.reset(request.ctx, request.params["id"])
@@ -93,10 +93,12 @@ def quotas(cases: Quotas) -> list[Route]:
     ]
 
 
-def _limits(document: Any) -> dict[str, int]:
+def _limits(document: Any) -> tuple[dict[str, int], bool]:
+    """The limits of a body, and whether they may be less than what is used."""
     if not isinstance(document, dict) or not isinstance(document.get("quota"), dict):
         raise failures.malformed("Unable to find 'quota' in request body")
-    given = {name: value for name, value in document["quota"].items() if name not in ("project_id", "tenant_id")}
+    rest = ("project_id", "tenant_id", "force", "check_limit")
+    given = {name: value for name, value in document["quota"].items() if name not in rest}
     if unknown := sorted(set(given) - set(COUNTED)):
         raise failures.malformed(f"Unrecognized attribute(s) '{values.shown(', '.join(unknown))}'")
     limits = {}
@@ -105,7 +107,7 @@ def _limits(document: Any) -> dict[str, int]:
             limits[name] = _LIMIT(value)
         except Wrong as error:
             raise failures.malformed(f"Invalid input for {name}. Reason: {error}.") from None
-    return limits
+    return limits, document["quota"].get("force") is True
 
 
 def agents(cases: Agents, zone: str) -> list[Route]:

@@ -82,7 +82,7 @@ def subnet(cases: Subnets) -> Resource:
     attributes = (
         *_NAMED,
         Attribute(name="network_id", read=values.uuid, required=True),
-        Attribute(name="ip_version", read=values.one_of(4, 6), required=True),
+        Attribute(name="ip_version", read=values.ip_version, required=True),
         Attribute(name="cidr", read=values.cidr),
         Attribute(name="gateway_ip", read=values.optional(values.address), put=True),
         Attribute(name="allocation_pools", read=values.address_pools, put=True),
@@ -173,9 +173,10 @@ def floating_ip(cases: FloatingIps) -> Resource:
 
 
 def security_group(cases: Groups) -> Resource:
-    async def prepare(ctx: Context) -> None:
-        if ctx.project_id and ctx.roles:
-            await cases.ensure_default(ctx.project_id)
+    async def prepare(ctx: Context, asked: str | None) -> None:
+        project_id = asked if asked and ctx.is_admin else ctx.project_id
+        if project_id and ctx.roles:
+            await cases.ensure_default(project_id)
 
     return Resource(
         attributes=Attributes("security_group", "security_groups", _NAMED, (*_STANDARD, "security_group_rules")),

@@ -10,7 +10,6 @@ from kilostack.core.errors import NotFound
 from kilostack.core.policy import Policy
 from kilostack.network import failures
 from kilostack.network.model.records import (
-    EVERYBODY,
     FloatingIp,
     Network,
     Port,
@@ -79,7 +78,7 @@ def of_subnet(subnet: Subnet, network: Network | None = None) -> Target:
         "project_id": subnet.project_id,
         "tenant_id": subnet.project_id,
         "network:project_id": network.project_id if network else subnet.audience,
-        "shared": subnet.audience == EVERYBODY,
+        "shared": subnet.shared,
         "router:external": subnet.external,
     }
 

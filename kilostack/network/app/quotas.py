@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from kilostack.core.context import Context
+from kilostack.network import failures
 from kilostack.network.app import access
 from kilostack.network.app.access import Access
 from kilostack.network.app.parts import Parts
-from kilostack.network.model.quota import COUNTED
+from kilostack.network.model.quota import COUNTED, UNLIMITED
 from kilostack.network.model.records import Usage
 from kilostack.network.store import projects
 from kilostack.network.store.tables import USAGE
@@ -32,12 +33,19 @@ class Quotas:
         self._rights.check(ctx, "update_quota", access.of_project(""))
         return [usage for usage in await self._parts.db.read(USAGE.where) if usage.limits]
 
-    async def update(self, ctx: Context, project_id: str, given: Limits) -> Limits:
+    async def update(self, ctx: Context, project_id: str, given: Limits, *, force: bool = False) -> Limits:
+        """Change limits; only by `force` to less than what is used."""
         self._rights.check(ctx, "update_quota", access.of_project(project_id))
 
         async def unit(tx: Tx) -> Usage:
-            known = (await projects.lock(tx, project_id)).limits
-            return await projects.set_limits(tx, project_id, known | given)
+            found = await projects.lock(tx, project_id)
+            for name, limit in given.items():
+                if not force and limit != UNLIMITED and limit < getattr(found, name):
+                    raise failures.malformed(
+                        f"Quota limit {limit} for {name} must be greater than or equal to already used "
+                        f"{getattr(found, name)}"
+                    )
+            return await projects.set_limits(tx, project_id, found.limits | given)
 
         return projects.limits_of(await self._parts.db.write(unit))
 

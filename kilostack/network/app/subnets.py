@@ -70,6 +70,7 @@ class Subnets:
                 else addressing.check_pools(pools, item["cidr"], gateway)
             ),
             audience=network.audience,
+            shared=network.shared,
             external=network.external,
             created_at=drawn.now,
             updated_at=drawn.now,

@@ -56,6 +56,7 @@ class Subnet(msgspec.Struct, frozen=True, kw_only=True):
     allocation_pools: tuple[tuple[str, str], ...]
     #: as its network's
     audience: str
+    shared: bool = False
     external: bool = False
     created_at: int
     updated_at: int

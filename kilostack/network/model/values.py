@@ -65,6 +65,13 @@ def integer(low: int, high: int) -> Reader:
     return read
 
 
+def ip_version(value: Any) -> int:
+    found: int = integer(0, 9)(value)
+    if found not in (4, 6):
+        raise Wrong(f"'{found}' is not in [4, 6]")
+    return found
+
+
 def one_of(*values: Any) -> Reader:
     def read(value: Any) -> Any:
         if value not in values or isinstance(value, bool):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from sqlalchemy import insert, select, update
 
@@ -62,6 +64,7 @@ SUBNET_COLLECTION = Collection(
         "gateway_ip": "gateway_ip",
         "enable_dhcp": "enable_dhcp",
         "router:external": "external",
+        "shared": "shared",
         "project_id": "project_id",
         "description": "description",
         "revision_number": "revision",
@@ -171,13 +174,17 @@ async def insert_network(change: Change, network: Network) -> Network:
     return made
 
 
+def _repeated(network: Network) -> dict[str, Any]:
+    """What each subnet of a network repeats, because its lists are filtered by it."""
+    return {"audience": network.audience, "shared": network.shared, "external": network.external}
+
+
 async def update_network(change: Change, old: Network, new: Network) -> Network:
     """Write the network and what its subnets repeat of it; hosts and servers hear of it."""
     written = await NETWORKS.update(change.tx, msgspec.structs.replace(new, audience=audience(new)))
-    if (written.audience, written.external) != (old.audience, old.external):
+    if _repeated(written) != _repeated(old):
         for subnet in await SUBNETS.where(change.tx, network_id=new.id):
-            repeated = msgspec.structs.replace(subnet, audience=written.audience, external=written.external)
-            await SUBNETS.update(change.tx, repeated)
+            await SUBNETS.update(change.tx, msgspec.structs.replace(subnet, **_repeated(written)))
     change.touch(f"network/{new.id}")
     if old.name != new.name:
         bound = await PORTS.where(change.tx, network_id=new.id)
@@ -194,9 +201,7 @@ async def delete_network(change: Change, network: Network) -> None:
 
 async def insert_subnet(change: Change, network: Network, subnet: Subnet) -> Network:
     """A new subnet of `network`, which is returned as it is now. The caller has counted it."""
-    await SUBNETS.insert(
-        change.tx, msgspec.structs.replace(subnet, audience=network.audience, external=network.external)
-    )
+    await SUBNETS.insert(change.tx, msgspec.structs.replace(subnet, **_repeated(network)))
     await POOLS.insert(change.tx, Pool(subnet_id=subnet.id, network_id=network.id))
     change.touch(f"network/{network.id}")
     return await NETWORKS.update(

@@ -81,6 +81,7 @@ subnets = Table(
     json("host_routes"),
     json("allocation_pools"),
     uuid("audience"),
+    boolean("shared"),
     boolean("external"),
     integer("created_at"),
     integer("updated_at"),

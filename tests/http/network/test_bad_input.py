@@ -114,7 +114,7 @@ async def test_every_quota_is_held(network: Client, cloud: Cloud) -> None:
     group = await cloud.service.groups.ensure_default(PROJECT)
     found = (await network.request("GET", "/network/v2.0/networks?sort_key=name&sort_dir=asc", token="member")).json()
     private, public = (item["id"] for item in found["networks"])
-    await Quotas(cloud.service._parts, cloud.service._rights).update(ADMIN, PROJECT, nothing)
+    await Quotas(cloud.service._parts, cloud.service._rights).update(ADMIN, PROJECT, nothing, force=True)
     for collection, item in {
         "networks": {"name": "n"},
         "subnets": {"network_id": private, "cidr": "10.9.0.0/24", "ip_version": 4},
