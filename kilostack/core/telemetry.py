@@ -30,6 +30,7 @@ FIELDS = (
     "duration_ms",
     "service",
     "process",
+    "lease",
 )
 _encode = msgspec.json.Encoder().encode
 

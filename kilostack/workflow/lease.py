@@ -82,7 +82,7 @@ class Lease:
             await self._world.sleep(BEAT_S)
             try:
                 if not await self._beat():
-                    _LOG.warning("this process was taken for dead and starts over", extra={"process": self.id})
+                    _LOG.warning("this process was taken for dead and starts over", extra={"lease": self.id})
                     await lost()
                     await self.start(exclusive=False)
                     continue

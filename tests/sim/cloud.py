@@ -24,12 +24,12 @@ from kilostack.core import errors
 from kilostack.core.secret import Secret
 from kilostack.core.world import Dead
 from kilostack.drivers.blobs.memory import MemoryBlobs
-from kilostack.drivers.guests.port import GuestDriver, ImageSource
+from kilostack.drivers.guests.port import GuestDriver, GuestFault, ImageSource
 from kilostack.drivers.guests.simulated import Behaviour, SimulatedGuests, SimulatedMachine
 from kilostack.drivers.net.simulated import SimulatedHostNetwork, SimulatedNetworks
 from kilostack.store.sqlite import SqliteDatabase
 from kilostack.wire.calls import Actor, LocalCalls, Op
-from kilostack.wire.compute import HostFacts
+from kilostack.wire.compute import Guest, HostFacts
 from kilostack.wire.framing import Channel, MemoryChannel, memory_pair
 from kilostack.workflow.saga import Saga
 from tests.sim.client import Answer, request
@@ -37,6 +37,7 @@ from tests.sim.loop import VirtualLoop
 from tests.sim.world import SimWorld
 
 PASSWORD = "simulated"
+WELL = Behaviour(fetch_s=0.0, boot_s=1.0, shutdown_s=0.5)
 
 
 class Faults(msgspec.Struct):
@@ -156,12 +157,30 @@ class Control:
             database._reader.close()
 
 
+class FetchingGuests(SimulatedGuests):
+    """Guests whose image comes over the agent's connection, byte by byte, as that of real ones."""
+
+    def __init__(self, world: SimWorld, machine: SimulatedMachine, images: ImageSource, folder: Path) -> None:
+        super().__init__(world, machine)
+        self._images, self._folder = images, folder
+
+    async def ensure_disk(self, guest: Guest) -> None:
+        self._folder.mkdir(exist_ok=True)
+        target = self._folder / guest.image.id
+        if not target.exists() or target.stat().st_size < guest.image.size_bytes:
+            try:
+                await self._images.fetch(guest.image, target)
+            except (errors.Error, OSError) as error:
+                raise GuestFault("The image could not be fetched.") from error
+        await super().ensure_disk(guest)
+
+
 class Machine:
     """One host: what stays, and the agent that comes and goes."""
 
     def __init__(self, simulation: Simulation, name: str) -> None:
         self._simulation, self.name = simulation, name
-        self.guests = SimulatedMachine(simulation.loop.time, Behaviour(fetch_s=0.05, boot_s=1.0, shutdown_s=0.5))
+        self.guests = SimulatedMachine(simulation.loop.time, WELL)
         self.network = SimulatedHostNetwork()
         self.journal = MemoryStore()
         self.world: SimWorld | None = None
@@ -176,7 +195,7 @@ class Machine:
         world.on_crash = self.cut
 
         def guests(images: ImageSource) -> GuestDriver:
-            return SimulatedGuests(world, self.guests)
+            return FetchingGuests(world, self.guests, images, self._simulation.folder / self.name)
 
         async def facts(driver: GuestDriver) -> HostFacts:
             return simulated_facts(self.name)
@@ -192,6 +211,12 @@ class Machine:
         )
         self.runtime = build(ground)
         world.spawn(self.runtime.run(), "agent")
+
+    def recover(self) -> None:
+        """Healthy again, with an agent that runs."""
+        self.guests.behaviour = WELL
+        if self.world is None or self.world.dead:
+            self.start()
 
     async def _dial(self) -> Channel:
         control = self._simulation.control

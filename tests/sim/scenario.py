@@ -7,11 +7,14 @@ import asyncio
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from kilostack.compute.service import KINDS
+from kilostack.core.errors import Error
 from kilostack.core.world import Dead
+from kilostack.drivers.guests.port import GuestFault, Stop
 from kilostack.workflow.saga import Saga
 from tests.sim import invariants
 from tests.sim.cloud import Control, Faults, Machine, Simulation
@@ -23,6 +26,8 @@ _VERBS: tuple[dict[str, Any], ...] = (
     {"reboot": {"type": "SOFT"}},
     {"reboot": {"type": "HARD"}},
 )
+#: a flavor that fits no host
+_HUGE = "huge"
 _STORY_S = 60.0
 _REST_S = 200.0
 
@@ -42,6 +47,9 @@ class Story:
         networks = (await ask("GET", "/network/v2.0/networks?name=private")).json()["networks"]
         images = (await ask("GET", "/image/v2/images?name=tiny")).json()["images"]
         self._network, self._image = networks[0]["id"], images[0]["id"]
+        admin = self._simulation.admin_token
+        huge = {"id": _HUGE, "name": _HUGE, "ram": 128, "vcpus": 1, "disk": 100_000}
+        await ask("POST", "/compute/v2.1/flavors", {"flavor": huge}, admin)
 
     async def client(self) -> None:
         """One user: does something, looks, does something else."""
@@ -53,8 +61,10 @@ class Story:
                     # somebody who changes their mind while the server is being made
                     await self._simulation.here.sleep(self._chance.random() * 0.6)
                     await self._delete(made)
-            elif self._chance.random() < 0.5:
+            elif self._chance.random() < 0.4:
                 await self._delete(self._chance.choice(sorted(self.alive)))
+            elif self._chance.random() < 0.3:
+                await self._read_console(self._chance.choice(sorted(self.alive)))
             else:
                 await self._power(self._chance.choice(sorted(self.alive)))
 
@@ -66,7 +76,7 @@ class Story:
             "server": {
                 "name": name,
                 "imageRef": self._image,
-                "flavorRef": self._chance.choice("123"),
+                "flavorRef": self._chance.choice(("1", "2", "3", "1", "2", "3", _HUGE)),
                 "networks": [{"uuid": self._network}],
             }
         }
@@ -93,10 +103,21 @@ class Story:
         assert answer.status in (204, 404), answer.body
         self.alive.discard(server_id)
 
+    async def _read_console(self, server_id: str) -> None:
+        body = {"os-getConsoleOutput": {"length": 5}}
+        try:
+            answer = await self._simulation.send("POST", f"/compute/v2.1/servers/{server_id}/action", body)
+        except ConnectionError:
+            return
+        assert answer.status in (200, 404, 409, 503), answer.body
+
     async def _power(self, server_id: str) -> None:
         verb = self._chance.choice(_VERBS)
         answer = await self._simulation.ask("POST", f"/compute/v2.1/servers/{server_id}/action", verb)
         assert answer.status in (202, 404, 409), answer.body
+
+
+_KINDS = ("control", "agent", "agent", "cable", "guest", "machine", "stop", "drain", "sick")
 
 
 class Trouble:
@@ -112,7 +133,7 @@ class Trouble:
         while True:
             await self._simulation.here.sleep(self._chance.random() * 4)
             pauses = 1 if self.second is None else 4
-            kind = self._chance.choice(("control", "agent", "agent", "cable", "guest", "machine", *["pause"] * pauses))
+            kind = self._chance.choice((*_KINDS, *["pause"] * pauses))
             self.told.append(f"{self._simulation.loop.time():.2f} {kind}")
             machine = self._chance.choice(self._simulation.machines)
             if kind == "control":
@@ -125,6 +146,12 @@ class Trouble:
                 self._end_guest(machine)
             elif kind == "pause":
                 await self._pause()
+            elif kind == "stop":
+                await self._stop_control()
+            elif kind == "drain":
+                await self._drain(machine)
+            elif kind == "sick":
+                await self._sicken(machine)
             else:
                 machine.guests.restart()
                 await self._kill_agent(machine)
@@ -151,6 +178,36 @@ class Trouble:
         await self._simulation.here.sleep(self._chance.random() * 3)
         await self._simulation.restart_control()
 
+    async def _stop_control(self) -> None:
+        """End the control plane as SIGTERM does."""
+        control = self._simulation.control
+        if control is None or control.world.dead or control.app is None:
+            return
+        with suppress(Dead, Error):
+            await control.cloud.gateway.close()
+        control.world.crash()
+        await self._simulation.restart_control()
+
+    async def _drain(self, machine: Machine) -> None:
+        """Take the host down in order, and up again."""
+        if machine.world is None or machine.world.dead or machine.runtime is None:
+            return
+        draining = machine.world.spawn(machine.runtime.drain(), "drain")
+        await asyncio.wait([draining], timeout=60)
+        machine.world.crash()
+        machine.start()
+
+    async def _sicken(self, machine: Machine) -> None:
+        """Guests cannot be started on this host for a while, or die soon after."""
+        well = machine.guests.behaviour
+        fault = GuestFault("The host is not well.", final=self._chance.random() < 0.2)
+        sick = self._chance.choice(
+            (replace(well, start_fault=fault), replace(well, disk_fault=fault), replace(well, dies_after_s=0.5))
+        )
+        machine.guests.behaviour = sick
+        await self._simulation.here.sleep(self._chance.random() * 6)
+        machine.guests.behaviour = well
+
     async def _kill_agent(self, machine: Machine) -> None:
         if machine.world is not None:
             machine.world.crash()
@@ -160,8 +217,6 @@ class Trouble:
     def _end_guest(self, machine: Machine) -> None:
         running = sorted(guest_id for guest_id, guest in machine.guests.guests.items() if guest.stop is None)
         if running:
-            from kilostack.drivers.guests.port import Stop
-
             machine.guests.end(self._chance.choice(running), self._chance.choice((Stop.DIED, Stop.ITSELF)))
 
 
@@ -194,9 +249,10 @@ async def play(loop: VirtualLoop, folder: Path, seed: int, kinds: Sequence[Saga]
             second.world.crash()
         await simulation.restart_control()
         for machine in simulation.machines:
-            if machine.world is None or machine.world.dead:
-                machine.start()
+            machine.recover()
         await _rest(simulation, story)
+        if seed % 8 == 0:
+            await _quiet_hours(simulation, story)
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
     except AssertionError as error:
@@ -259,6 +315,16 @@ async def _rest(simulation: Simulation, story: Story) -> None:
             raise AssertionError("not at rest: " + "; ".join(left[:6]))
         await simulation.here.sleep(1.0)
     invariants.always(simulation)
+
+
+async def _quiet_hours(simulation: Simulation, story: Story) -> None:
+    """Nobody does anything for so long that every slow sweep has run: it must find nothing."""
+    await simulation.here.sleep(1500.0)
+    assert not (left := invariants.settled(simulation, story.alive)), left
+    control = simulation.control
+    assert control is not None
+    found = control.cloud.placement.orphans.removed + control.cloud.network.orphans.removed
+    assert found == 0, f"{found} orphans"
 
 
 def run_seed(seed: int, kinds: Sequence[Saga] = KINDS, trace: list[str] | None = None) -> tuple[float, int]:
