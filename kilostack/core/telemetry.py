@@ -12,26 +12,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-#: ids that a record may carry beside its message
-FIELDS = (
-    "request_id",
-    "global_request_id",
-    "project_id",
-    "user_id",
-    "resource_id",
-    "server_id",
-    "saga_id",
-    "host",
-    "step",
-    "tries",
-    "method",
-    "path",
-    "status",
-    "duration_ms",
-    "service",
-    "process",
-    "lease",
-)
+#: what every record has; anything else was given by the caller as `extra`
+_OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _encode = msgspec.json.Encoder().encode
 
 
@@ -50,9 +32,9 @@ class JsonLines(logging.Formatter):
             "role": self._role,
             "message": record.getMessage(),
         }
-        for name in FIELDS:
-            if (value := record.__dict__.get(name)) is not None:
-                line[name] = value
+        for name, value in record.__dict__.items():
+            if name not in _OWN and value is not None:
+                line[name] = value if isinstance(value, int | float | str) else str(value)
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return _encode(line).decode()
