@@ -17,7 +17,7 @@ LONG_FILES: set[str] = set()
 #: "file function" over `FUNCTION_LINES`
 LONG_FUNCTIONS = {"kilostack/workflow/log.py __init__"}
 #: "file function" with more than `PARAMETERS` positional parameters
-MANY_PARAMETERS = {"kilostack/network/app/port_addresses.py _this"}
+MANY_PARAMETERS: set[str] = set()
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_network
+from typing import Any
 
 import msgspec
 from sqlalchemy import select
@@ -130,8 +131,8 @@ async def _networks(tx: Tx, network_ids: list[str], wanted: Mapping[str, int]) -
     subnets = {subnet.id: subnet for subnet in await SUBNETS.within(tx, "network_id", network_ids)}
     entries: dict[str, list[wire.Entry]] = {network_id: [] for network_id in network_ids}
     dhcp: dict[str, wire.Entry] = {}
-    for network_id, *columns in await tx.all(_ENTRIES, networks=msgspec.json.encode(network_ids).decode()):
-        entry = _entry(*columns)
+    for network_id, *row in await tx.all(_ENTRIES, networks=msgspec.json.encode(network_ids).decode()):
+        entry = _entry(row)
         if entry.device_owner == model.DHCP:
             dhcp[network_id] = entry
         elif entry.device_owner != model.FLOATING_IP:
@@ -165,9 +166,8 @@ def _subnet(subnet: Subnet) -> wire.Subnet:
     )
 
 
-def _entry(
-    port_id: str, mac: str, fixed_ips: str, place: str, device_id: str, device_owner: str, hostname: str
-) -> wire.Entry:
+def _entry(row: Sequence[Any]) -> wire.Entry:
+    port_id, mac, fixed_ips, place, device_id, device_owner, hostname = row
     return wire.Entry(
         port_id=port_id,
         mac=mac,
