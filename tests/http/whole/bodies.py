@@ -17,7 +17,8 @@ def bodies(known: Mapping[str, str]) -> dict[str, Any]:
     return {
         **_compute(known),
         **{f"POST {COMPUTE}/servers/{{server_id}}/action#{n}": body for n, body in enumerate(_actions())},
-        **_network(known),
+        **_networks(known),
+        **_reach(known),
         **_image(known),
         **_identity(known),
     }
@@ -101,11 +102,10 @@ def _actions() -> tuple[Any, ...]:
     )
 
 
-def _network(known: Mapping[str, str]) -> dict[str, Any]:
-    network, subnet, port = known["networks/id"], known["subnets/id"], known["ports/id"]
-    group, public = known["security-groups/id"], known["public"]
+def _networks(known: Mapping[str, str]) -> dict[str, Any]:
+    """Networks, subnets and ports."""
+    network, subnet, group = known["networks/id"], known["subnets/id"], known["security-groups/id"]
     route = {"destination": "192.0.2.0/24", "nexthop": "10.77.0.9"}
-    gateway = {"network_id": public, "enable_snat": True}
     return {
         f"POST {NETWORK}/networks": {"network": {"name": "n", "mtu": 1400, "port_security_enabled": True}},
         f"POST {NETWORK}/networks#bulk": {"networks": [{"name": "a"}, {"name": "b", "admin_state_up": False}]},
@@ -143,6 +143,15 @@ def _network(known: Mapping[str, str]) -> dict[str, Any]:
         f"PUT {NETWORK}/ports/{{id}}": {
             "port": {"fixed_ips": [{"subnet_id": subnet}], "security_groups": [group], "name": "p"}
         },
+    }
+
+
+def _reach(known: Mapping[str, str]) -> dict[str, Any]:
+    """What joins networks and what may pass: routers, floating IPs, security groups; and quotas and agents."""
+    subnet, port, group, public = known["subnets/id"], known["ports/id"], known["security-groups/id"], known["public"]
+    route = {"destination": "192.0.2.0/24", "nexthop": "10.77.0.9"}
+    gateway = {"network_id": public, "enable_snat": True}
+    return {
         f"POST {NETWORK}/routers": {"router": {"name": "r", "external_gateway_info": gateway}},
         f"PUT {NETWORK}/routers/{{id}}": {"router": {"routes": [route], "external_gateway_info": gateway}},
         f"PUT {NETWORK}/routers/{{id}}/add_router_interface": {"subnet_id": subnet},
