@@ -183,6 +183,8 @@ class Trouble:
         control = self._simulation.control
         if control is None or control.world.dead or control.app is None:
             return
+        # it takes no more requests; whoever looks now finds it gone
+        control.app = None
         with suppress(Dead, Error):
             await control.cloud.gateway.close()
         control.world.crash()
