@@ -216,7 +216,7 @@ def _beyond(columns: list[tuple[Any, bool, str]]) -> Any:
 
 
 async def _marked(tx: Tx, marker: str, ask: Ask) -> dict[str, Any]:
-    """What the marker's row holds. A server of a project that is not listed is no marker: it would be known to exist."""
+    """What the marker's row holds. A server of a project that is not listed is no marker: that would tell of it."""
     columns = _ordered(ask.sort)
     shape = ("marker", ask.sort)
     if (query := _shapes.get(shape)) is None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from tests.http.cloud import Answer, Client
@@ -51,3 +53,17 @@ class ImageClient:
         answer = await self.ask("GET", f"/images{query}", token)
         assert answer.status == 200, answer
         return [image["name"] for image in answer.json()["images"]]
+
+
+def files(tmp_path: Path) -> list[str]:
+    """What the store holds on disk."""
+    return sorted(os.listdir(tmp_path / "images"))
+
+
+async def is_queued_again(images: ImageClient, image_id: str, tmp_path: Path) -> None:
+    """As before the upload, with nothing left on disk, and ready for another one."""
+    found = await images.show(image_id)
+    assert (found["status"], found["size"], found["checksum"]) == ("queued", None, None)
+    assert files(tmp_path) == []
+    assert (await images.upload(image_id, b"now it works")).status == 204
+    assert (await images.show(image_id))["status"] == "active"

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import os
 import struct
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,21 +17,7 @@ from kilostack.image.service import ImageService, Parts
 from kilostack.image.store.tables import META
 from tests.conftest import MakeDatabase
 from tests.http.cloud import Client, Personas
-from tests.http.image.images import BOOTABLE, OCTETS, ImageClient
-from tests.waiting import until
-
-
-def _files(tmp_path: Path) -> list[str]:
-    return sorted(os.listdir(tmp_path / "images"))
-
-
-async def _is_queued_again(images: ImageClient, image_id: str, tmp_path: Path) -> None:
-    """As before the upload, with nothing left on disk, and ready for another one."""
-    found = await images.show(image_id)
-    assert (found["status"], found["size"], found["checksum"]) == ("queued", None, None)
-    assert _files(tmp_path) == []
-    assert (await images.upload(image_id, b"now it works")).status == 204
-    assert (await images.show(image_id))["status"] == "active"
+from tests.http.image.images import BOOTABLE, ImageClient, files, is_queued_again
 
 
 @pytest.mark.parametrize("chunked", [True, False])
@@ -47,14 +31,14 @@ async def test_an_upload_is_stored_and_described(images: ImageClient, tmp_path: 
     assert (found["status"], found["size"], found["virtual_size"]) == ("active", len(content), len(content))
     assert found["checksum"] == hashlib.md5(content).hexdigest()
     assert (found["os_hash_algo"], found["os_hash_value"]) == ("sha512", hashlib.sha512(content).hexdigest())
-    assert _files(tmp_path) == [image["id"]]
+    assert files(tmp_path) == [image["id"]]
     got = await images.ask("GET", f"/images/{image['id']}/file")
     assert (got.status, got.body == content) == (200, True)
     assert got.headers["content-type"] == "application/octet-stream"
     assert got.headers["content-length"] == str(len(content))
     assert got.headers["content-md5"] == found["checksum"]
     assert (await images.ask("DELETE", f"/images/{image['id']}")).status == 204
-    assert _files(tmp_path) == []
+    assert files(tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -141,7 +125,7 @@ async def test_other_content_types_are_refused(images: ImageClient, tmp_path: Pa
         "PUT", f"/images/{image['id']}/file", body=b"x", headers={"Content-Type": media} if media else {}
     )
     assert (answer.status, "application/octet-stream" in answer.json()["message"]) == (415, True)
-    await _is_queued_again(images, image["id"], tmp_path)
+    await is_queued_again(images, image["id"], tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +168,7 @@ async def test_content_that_is_not_what_was_announced(
     image = await images.create(**BOOTABLE)
     answer = await images.upload(image["id"], [b"01234", b"56789"], **headers)
     assert (answer.status, said in answer.json()["message"]) == (400, True), answer
-    await _is_queued_again(images, image["id"], tmp_path)
+    await is_queued_again(images, image["id"], tmp_path)
 
 
 async def test_content_that_is_what_was_announced(images: ImageClient) -> None:
@@ -220,167 +204,12 @@ async def test_content_that_is_something_else(
     answer = await images.upload(image["id"], content)
     assert (answer.status, said in answer.json()["message"]) == (415, True), answer
     assert (await images.show(image["id"]))["status"] == "queued"
-    assert _files(tmp_path) == []
+    assert files(tmp_path) == []
 
 
 async def test_a_qcow2_shows_its_own_size(images: ImageClient) -> None:
     image = await images.active(_qcow2(), disk_format="qcow2")
     assert (image["size"], image["virtual_size"]) == (5 * 65536, 1 << 20)
-
-
-class Sender:
-    """One upload whose bytes a test hands over one by one."""
-
-    def __init__(self, app: Any, path: str, **headers: str) -> None:
-        self._events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self._app, self._path, self._headers = app, path, OCTETS | {"X-Auth-Token": "member"} | headers
-        self.task = asyncio.create_task(self._run())
-
-    async def _run(self) -> int:
-        status = 0
-
-        async def send(event: dict[str, Any]) -> None:
-            nonlocal status
-            status = event.get("status", status)
-
-        scope = {
-            "type": "http",
-            "asgi": {"version": "3.0"},
-            "http_version": "1.1",
-            "method": "PUT",
-            "scheme": "http",
-            "path": self._path,
-            "raw_path": self._path.encode(),
-            "query_string": b"",
-            "root_path": "",
-            "headers": [(name.lower().encode(), value.encode()) for name, value in self._headers.items()],
-            "client": ("127.0.0.1", 1),
-            "server": ("cloud.test", 80),
-        }
-        await self._app(scope, self._events.get, send)
-        return status
-
-    def send(self, data: bytes, *, more: bool = True) -> None:
-        self._events.put_nowait({"type": "http.request", "body": data, "more_body": more})
-
-    def go_away(self) -> None:
-        self._events.put_nowait({"type": "http.disconnect"})
-
-
-@pytest.fixture
-def app(service: ImageService, world: RealWorld) -> Any:
-    return make_app([service.api], Personas(), world)
-
-
-async def _until_saving(images: ImageClient, image_id: str) -> None:
-    async def saving() -> bool:
-        return (await images.show(image_id))["status"] == "saving"
-
-    await until(saving)
-
-
-@pytest.mark.parametrize("headers", [{}, {"Content-Length": "4000000"}])
-async def test_an_upload_that_is_cut_off(
-    images: ImageClient, app: Any, tmp_path: Path, headers: dict[str, str]
-) -> None:
-    image = await images.create(**BOOTABLE)
-    sender = Sender(app, f"/image/v2/images/{image['id']}/file", **headers)
-    sender.send(b"x" * 2_000_000)
-    await _until_saving(images, image["id"])
-    found = await images.show(image["id"])
-    assert (found["size"], found["checksum"]) == (None, None)
-    assert (await images.ask("GET", f"/images/{image['id']}/file")).status == 204
-    sender.go_away()
-    assert await sender.task == 400
-    await _is_queued_again(images, image["id"], tmp_path)
-
-
-async def test_two_uploads_at_once(images: ImageClient, app: Any, tmp_path: Path) -> None:
-    image = await images.create(**BOOTABLE)
-    first = Sender(app, f"/image/v2/images/{image['id']}/file")
-    first.send(b"first")
-    await _until_saving(images, image["id"])
-    assert (await images.upload(image["id"], b"second")).status == 409
-    first.send(b"", more=False)
-    assert await first.task == 204
-    assert (await images.ask("GET", f"/images/{image['id']}/file")).body == b"first"
-    assert _files(tmp_path) == [image["id"]]
-
-
-async def test_an_image_deleted_while_it_is_uploaded(images: ImageClient, app: Any, tmp_path: Path) -> None:
-    image = await images.create(**BOOTABLE)
-    sender = Sender(app, f"/image/v2/images/{image['id']}/file")
-    sender.send(b"first")
-    await _until_saving(images, image["id"])
-    assert (await images.ask("DELETE", f"/images/{image['id']}")).status == 204
-    sender.send(b"", more=False)
-    assert await sender.task == 410
-    assert _files(tmp_path) == []
-
-
-async def test_an_upload_that_was_given_up_meanwhile(images: ImageClient, app: Any, service: ImageService) -> None:
-    """Its record belongs to another upload now, so its content goes nowhere."""
-    image = await images.create(**BOOTABLE)
-    path = f"/image/v2/images/{image['id']}/file"
-    first = Sender(app, path)
-    first.send(b"first")
-    await _until_saving(images, image["id"])
-    await service.start()
-    second = Sender(app, path)
-    second.send(b"second")
-    await _until_saving(images, image["id"])
-    first.send(b"", more=False)
-    assert await first.task >= 400
-    assert (await images.show(image["id"]))["status"] == "saving"
-    second.send(b"", more=False)
-    assert await second.task == 204
-    assert (await images.ask("GET", f"/images/{image['id']}/file")).body == b"second"
-
-
-async def test_an_image_changed_while_it_is_uploaded(images: ImageClient, app: Any) -> None:
-    image = await images.create(**BOOTABLE)
-    sender = Sender(app, f"/image/v2/images/{image['id']}/file")
-    sender.send(b"first")
-    await _until_saving(images, image["id"])
-    assert (await images.patch(image["id"], [{"op": "replace", "path": "/name", "value": "new"}])).status == 200
-    sender.send(b"", more=False)
-    assert await sender.task == 204
-    found = await images.show(image["id"])
-    assert (found["name"], found["status"], found["size"]) == ("new", "active", 5)
-
-
-async def test_a_request_that_is_cancelled(images: ImageClient, app: Any, tmp_path: Path) -> None:
-    """As when the server is stopped."""
-    image = await images.create(**BOOTABLE)
-    sender = Sender(app, f"/image/v2/images/{image['id']}/file")
-    sender.send(b"first")
-    await _until_saving(images, image["id"])
-    sender.task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await sender.task
-    await _is_queued_again(images, image["id"], tmp_path)
-
-
-async def test_an_image_deleted_while_it_is_downloaded(images: ImageClient, service: ImageService) -> None:
-    image = await images.active(b"x" * 3_000_000)
-    route = next(r for r in service.api.routes if r.path.endswith("/file") and r.method == "GET")
-    from kilostack.http.messages import Body, Request
-    from tests.http.cloud import PERSONAS
-
-    request = Request(method="GET", path="", headers={}, query="", body=Body(_nothing(), None))
-    request.params, request.ctx = {"image_id": image["id"]}, PERSONAS["member"]
-    response = await route.handler(request)
-    assert response.stream is not None
-    got = len(await anext(response.stream))
-    assert (await images.ask("DELETE", f"/images/{image['id']}")).status == 204
-    async for piece in response.stream:
-        got += len(piece)
-    assert got == 3_000_000
-
-
-async def _nothing() -> Any:
-    return
-    yield b""
 
 
 @pytest.mark.parametrize("announced", [True, False])
