@@ -29,6 +29,8 @@ _VERBS: tuple[dict[str, Any], ...] = (
 #: a flavor that fits no host
 _HUGE = "huge"
 _STORY_S = 60.0
+#: every so many seeds nothing happens for longer than the slowest sweep waits
+_PATIENT, _QUIET_S = 30, 800.0
 _REST_S = 200.0
 
 
@@ -253,7 +255,7 @@ async def play(loop: VirtualLoop, folder: Path, seed: int, kinds: Sequence[Saga]
         for machine in simulation.machines:
             machine.recover()
         await _rest(simulation, story)
-        if seed % 8 == 0:
+        if seed % _PATIENT == 0:
             await _quiet_hours(simulation, story)
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
@@ -321,7 +323,7 @@ async def _rest(simulation: Simulation, story: Story) -> None:
 
 async def _quiet_hours(simulation: Simulation, story: Story) -> None:
     """Nobody does anything for so long that every slow sweep has run: it must find nothing."""
-    await simulation.here.sleep(1500.0)
+    await simulation.here.sleep(_QUIET_S)
     assert not (left := invariants.settled(simulation, story.alive)), left
     control = simulation.control
     assert control is not None
