@@ -39,7 +39,7 @@ def all_of_them(system: System, is_root: bool) -> list[Finding]:
     return [
         *(about_network() if is_root else (unknown,)),
         _about_tun(),
-        about_kvm(system),
+        _about_kvm(),
         *about_other_firewalls(Path("/etc/ufw/ufw.conf")),
     ]
 
@@ -76,7 +76,7 @@ def _about_tun() -> Finding:
     return Finding("tun", "missing", "no /dev/net/tun", "Load it: sudo modprobe tun")
 
 
-def about_kvm(system: System) -> Finding:
+def _about_kvm() -> Finding:
     """Whether guests can be accelerated: told by booting one, for a device that opens may still hang its guests."""
     device = Path("/dev/kvm")
     if not device.exists():

@@ -103,11 +103,6 @@ class RunDir:
         """Where the gateway waits for the agents of this machine."""
         return self.control / "agents"
 
-    @property
-    def admin_socket(self) -> Path:
-        """Where the control plane answers the person who started it."""
-        return self.control / "admin"
-
     def host(self, name: str) -> Path:
         """Where the agent of one host may make sockets."""
         return self.root / "h" / name

@@ -116,22 +116,8 @@ def _glance(error: errors.Error, status: int, request_id: str) -> Any:
     }
 
 
-def _listed(error: errors.Error, status: int, request_id: str) -> Any:
-    item: dict[str, Any] = {
-        "status": status,
-        "title": TITLES.get(status, "Error"),
-        "detail": error.message,
-        "code": error.kind or "placement.undefined_code",
-        "request_id": request_id,
-    }
-    if isinstance(error, errors.NotAcceptable):
-        item |= {"max_version": show(error.facts["maximum"]), "min_version": show(error.facts["minimum"])}
-    return {"errors": [item]}
-
-
 NOVA = Dialect(_nova)
 KEYSTONE = Dialect(keystone_body)
 NEUTRON = Dialect(_neutron, quota_status=409)
 GLANCE = Dialect(_glance, quota_status=413)
-PLACEMENT = Dialect(_listed)
 PLAIN = Dialect(keystone_body)

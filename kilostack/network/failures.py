@@ -89,13 +89,6 @@ def service_port_in_use(port_id: str, owner: str) -> Conflict:
     )
 
 
-def address_in_use(network_id: str, address: str) -> Conflict:
-    return Conflict(
-        f"Unable to complete operation for network {network_id}. The IP address {address} is in use.",
-        kind="IpAddressInUse",
-    )
-
-
 def address_allocated(subnet_id: str, address: str) -> Conflict:
     return Conflict(f"IP address {address} already allocated in subnet {subnet_id}", kind="IpAddressAlreadyAllocated")
 

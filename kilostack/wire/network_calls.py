@@ -146,10 +146,6 @@ class ProjectGroups(msgspec.Struct, frozen=True):
     groups: tuple[ServerGroup, ...]
 
 
-class PortIds(msgspec.Struct, frozen=True):
-    ports: tuple[str, ...]
-
-
 #: raises BadRequest, NotFound, Conflict (port in use, several networks), Forbidden
 CHECK_NICS: Op[CheckNics, CheckedNics] = Op("network.check_nics", CheckNics, CheckedNics)
 #: raises Refused (final: no address left, port gone, quota) or Unavailable

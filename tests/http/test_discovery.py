@@ -6,13 +6,12 @@ import pytest
 
 from kilostack.core.world import RealWorld
 from kilostack.http import discovery
-from kilostack.http.dialects import KEYSTONE, NEUTRON, NOVA, PLACEMENT
+from kilostack.http.dialects import KEYSTONE, NEUTRON, NOVA
 from kilostack.http.microversions import Microversions
 from kilostack.http.routes import Api
 from tests.http.cloud import ROOT, Client, client
 
 _COMPUTE = Microversions("compute", (2, 1), (2, 96), "x-openstack-nova-api-version")
-_PLACEMENT = Microversions("placement", (1, 0), (1, 39))
 
 _IDENTITY_V3 = {
     "id": "v3.14",
@@ -76,21 +75,6 @@ _DOCUMENTS = [
             ]
         },
     ),
-    (
-        "/placement",
-        200,
-        {
-            "versions": [
-                {
-                    "id": "v1.0",
-                    "status": "CURRENT",
-                    "min_version": "1.0",
-                    "max_version": "1.39",
-                    "links": [{"rel": "self", "href": ""}],
-                }
-            ]
-        },
-    ),
 ]
 
 
@@ -111,13 +95,6 @@ def cloud(world: RealWorld) -> Client:
                 prefix="/network/v2.0",
                 dialect=NEUTRON,
                 routes=discovery.network_version([("security_group", "security_groups")]),
-            ),
-            Api(
-                name="placement",
-                prefix="/placement",
-                dialect=PLACEMENT,
-                microversions=_PLACEMENT,
-                routes=discovery.placement_root(_PLACEMENT),
             ),
             discovery.cloud_root([discovery.ServiceRoot("identity", "keystone", "/identity")]),
             discovery.identity_root(),

@@ -90,7 +90,7 @@ def plan(desired: Desired, observed: Observed, progress: Progress) -> list[Actio
     left = [
         action
         for action in wanted
-        if progress.done.get(action.name, _NEVER) != action.basis or not _is_there(action, desired, observed)
+        if progress.done.get(action.name, _NEVER) != action.basis or not _is_there(action, observed)
     ]
     removals = _removals(desired, observed, progress.released)
     order = list(Verb)
@@ -175,7 +175,7 @@ def _routers(desired: Desired) -> Iterable[Action]:
             yield Action(verb=Verb.ENSURE_ROUTER, key=router.id, basis=(router, mtus))
 
 
-def _is_there(action: Action, desired: Desired, observed: Observed) -> bool:
+def _is_there(action: Action, observed: Observed) -> bool:
     short = names.short(action.key)
     match action.verb:
         case Verb.ENSURE_NETWORK:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import dataclass
-from pathlib import Path
 
 from kilostack.cli.failure import Failure
 from kilostack.cli.owner import Owner
@@ -95,11 +94,6 @@ def environment(owner: Owner) -> dict[str, str]:
     """What the children see of the environment: nothing that the person's shell happens to hold."""
     kept = {name: os.environ[name] for name in ("TZ",) if name in os.environ}
     return {"PATH": PATH, "LANG": "C.UTF-8", "HOME": str(owner.home), **kept}
-
-
-def namespace_path(name: str) -> Path:
-    """Where a named network namespace can be entered."""
-    return Path("/run/netns") / name
 
 
 def _tool(name: str) -> str:

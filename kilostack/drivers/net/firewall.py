@@ -81,7 +81,7 @@ def render(policy: Policy) -> Ruleset:
     groups = [policy.groups[group] for group in used if group in policy.groups]
     body = [
         *_member_sets(policy, groups),
-        *_group_chains(policy, groups),
+        *_group_chains(groups),
         *(line for port in filtered for line in _port_chains(policy, port)),
         *_base_chains(filtered, [port for port in ports if not port.port_security]),
     ]
@@ -292,7 +292,7 @@ def _member_sets(policy: Policy, groups: list[Group]) -> list[str]:
     return lines
 
 
-def _group_chains(policy: Policy, groups: list[Group]) -> list[str]:
+def _group_chains(groups: list[Group]) -> list[str]:
     return [
         line
         for group in groups

@@ -16,8 +16,6 @@ from kilostack.drivers.net.links import Link, SeenLink
 from kilostack.wire.network import Entry, Network, Port, tap_name
 
 VXLAN_PORT = 4789
-#: What VXLAN over IPv4 adds to each frame.
-VXLAN_OVERHEAD = 50
 
 #: The frames of such a bridge pass through connection tracking.
 _TRACKED = "nf_call_iptables 1 nf_call_ip6tables 1"

@@ -24,7 +24,7 @@ _STATUS = {
     "gone": 410,
     "refused": 409,
 }
-_QUOTA = {"identity": 403, "compute": 403, "network": 409, "image": 413, "placement": 403}
+_QUOTA = {"identity": 403, "compute": 403, "network": 409, "image": 413}
 _NOVA_NAMES = {
     400: "badRequest",
     403: "forbidden",
@@ -60,11 +60,6 @@ def _message(service: str, answer: Answer) -> str:
         assert set(body) == {"message", "code", "title"}
         assert body["code"] == f"{answer.status} {body['title']}"
         return str(body["message"])
-    if service == "placement":
-        (error,) = body["errors"]
-        assert error["status"] == answer.status and error["code"]
-        assert error["request_id"] == answer.headers["x-openstack-request-id"]
-        return str(error["detail"])
     assert set(body["error"]) == {"code", "title", "message"}
     assert body["error"]["code"] == answer.status
     return str(body["error"]["message"])

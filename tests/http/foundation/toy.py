@@ -8,7 +8,7 @@ from typing import Any
 from kilostack.core import errors
 from kilostack.core.world import World
 from kilostack.http.app import Observer, make_app
-from kilostack.http.dialects import GLANCE, KEYSTONE, NEUTRON, NOVA, PLACEMENT, Dialect
+from kilostack.http.dialects import GLANCE, KEYSTONE, NEUTRON, NOVA, Dialect
 from kilostack.http.messages import Request, Response
 from kilostack.http.microversions import Microversions
 from kilostack.http.routes import Action, Api, Route, actions
@@ -20,11 +20,9 @@ DIALECTS: dict[str, Dialect] = {
     "compute": NOVA,
     "network": NEUTRON,
     "image": GLANCE,
-    "placement": PLACEMENT,
 }
 _VERSIONS = {
     "compute": Microversions("compute", (2, 1), (2, 96), "x-openstack-nova-api-version"),
-    "placement": Microversions("placement", (1, 0), (1, 39)),
 }
 THING = wrapped(
     "thing",
