@@ -6,35 +6,10 @@ from ipaddress import ip_interface, ip_network
 from typing import Any
 
 from kilostack.core.errors import BadRequest, Conflict
+from kilostack.core.protocols import NUMBERS
 from kilostack.network.model import values
 from kilostack.network.model.records import SecurityGroupRule
 
-#: names of protocols that the API takes, with their numbers
-PROTOCOLS = {
-    "ah": 51,
-    "dccp": 33,
-    "egp": 8,
-    "esp": 50,
-    "gre": 47,
-    "icmp": 1,
-    "icmpv6": 58,
-    "igmp": 2,
-    "ipip": 4,
-    "ipv6-encap": 41,
-    "ipv6-frag": 44,
-    "ipv6-icmp": 58,
-    "ipv6-nonxt": 59,
-    "ipv6-opts": 60,
-    "ipv6-route": 43,
-    "ospf": 89,
-    "pgm": 113,
-    "rsvp": 46,
-    "sctp": 132,
-    "tcp": 6,
-    "udp": 17,
-    "udplite": 136,
-    "vrrp": 112,
-}
 _WITH_PORTS = {"dccp", "sctp", "tcp", "udp", "udplite", "33", "132", "6", "17", "136"}
 _ICMP = {"icmp", "icmpv6", "ipv6-icmp", "1", "58"}
 _IPV6_ONLY = {"icmpv6", "ipv6-encap", "ipv6-frag", "ipv6-icmp", "ipv6-nonxt", "ipv6-opts", "ipv6-route"}
@@ -46,11 +21,11 @@ def protocol(value: Any) -> str | None:
         return None
     if isinstance(value, int | str) and not isinstance(value, bool):
         text = str(value).lower()
-        if text in PROTOCOLS or (text.isascii() and text.isdigit() and int(text) <= 255):
+        if text in NUMBERS or (text.isascii() and text.isdigit() and int(text) <= 255):
             return text
     raise BadRequest(
         f"Security group rule protocol {values.shown(value)} not supported. Only protocol values "
-        f"{[None, 'any', *sorted(PROTOCOLS)]} and integer representations [0 to 255] are supported.",
+        f"{[None, 'any', *sorted(NUMBERS)]} and integer representations [0 to 255] are supported.",
         kind="SecurityGroupRuleInvalidProtocol",
     )
 
@@ -154,7 +129,7 @@ def _check_ports(rule: SecurityGroupRule) -> None:
 
 def sameness(rule: SecurityGroupRule) -> tuple[Any, ...]:
     """Two rules with the same value let the same traffic through: the second is a duplicate."""
-    number = rule.protocol if rule.protocol is None else str(PROTOCOLS.get(rule.protocol, rule.protocol))
+    number = rule.protocol if rule.protocol is None else str(NUMBERS.get(rule.protocol, rule.protocol))
     return (
         rule.security_group_id,
         rule.direction,
