@@ -190,33 +190,39 @@ class SimulatedCloud:
         token: str | None = None,
         version: str = "2.96",
         headers: Mapping[str, str] | None = None,
+        again: bool = True,
     ) -> Answer:
-        """One request. `body` as bytes is sent as it is, anything else as JSON; `path` is sent to the letter."""
+        """One request. `body` as bytes is sent as it is, anything else as JSON; `path` is sent to the letter.
+
+        When the connection breaks it is made `again` once, unless told otherwise.
+        """
         sent = {"OpenStack-API-Version": f"compute {version}"}
         if token is not None:
             sent["X-Auth-Token"] = token
         raw = body
         if body is not None and not isinstance(body, bytes):
             raw, sent["Content-Type"] = json.dumps(body).encode(), "application/json"
-        return self._exchange(method, path, raw, sent | dict(headers or {}))
+        if not again:
+            return self._exchange(method, path, raw, sent | dict(headers or {}))
+        try:
+            return self._exchange(method, path, raw, sent | dict(headers or {}))
+        except (http.client.HTTPException, OSError):
+            return self._exchange(method, path, raw, sent | dict(headers or {}))
 
     def _exchange(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
-        for is_last in (False, True):
-            connection = getattr(self._connections, "one", None)
-            if connection is None:
-                connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE_S)
-                self._connections.one = connection
-                self._opened.append(connection)
-            try:
-                connection.request(method, path, body, dict(headers))
-                got = connection.getresponse()
-                return Answer(got.status, {name.lower(): value for name, value in got.getheaders()}, got.read())
-            except (http.client.HTTPException, OSError):
-                connection.close()
-                self._connections.one = None
-                if is_last:
-                    raise
-        raise AssertionError("unreachable")
+        connection = getattr(self._connections, "one", None)
+        if connection is None:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE_S)
+            self._connections.one = connection
+            self._opened.append(connection)
+        try:
+            connection.request(method, path, body, dict(headers))
+            got = connection.getresponse()
+            return Answer(got.status, {name.lower(): value for name, value in got.getheaders()}, got.read())
+        except (http.client.HTTPException, OSError):
+            connection.close()
+            self._connections.one = None
+            raise
 
     def log_in(self, user: str = "demo", password: str | None = None, *, project: str | None = None) -> Login:
         """A token of `user` for the project of this name, their own unless told otherwise."""
