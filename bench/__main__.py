@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import socket
 import statistics
 import subprocess
 import time
@@ -63,6 +64,35 @@ def active_after_post_s(cloud: Cloud) -> float:
     ended = cloud.wait("ACTIVE", lambda: cloud.is_active(server_id))
     _delete(cloud, server_id)
     return ended - started
+
+
+def ssh_after_post_s(cloud: Cloud) -> float:
+    """From the POST of a server to the greeting of its SSH server through a floating IP."""
+    network = cloud.first("/network/v2.0/networks", "networks", "public")
+    group = cloud.first("/network/v2.0/security-groups", "security_groups", "default")
+    rule = {"security_group_id": group, "direction": "ingress", "protocol": "tcp", "port_range_min": 22}
+    cloud.call("POST", "/network/v2.0/security-group-rules", {"security_group_rule": rule | {"port_range_max": 22}})
+    floating = cloud.call("POST", "/network/v2.0/floatingips", {"floatingip": {"floating_network_id": network}})[1]
+    floating_id, address = floating["floatingip"]["id"], floating["floatingip"]["floating_ip_address"]
+    body = cloud.create_body("ssh")
+    started = time.monotonic()
+    server_id = cloud.call("POST", "/compute/v2.1/servers", body)[1]["server"]["id"]
+    cloud.wait("ACTIVE", lambda: cloud.is_active(server_id))
+    port = cloud.call("GET", f"/network/v2.0/ports?device_id={server_id}")[1]["ports"][0]["id"]
+    cloud.call("PUT", f"/network/v2.0/floatingips/{floating_id}", {"floatingip": {"port_id": port}})
+    ended = cloud.wait("SSH", lambda: _greets(address))
+    _delete(cloud, server_id)
+    cloud.call("DELETE", f"/network/v2.0/floatingips/{floating_id}")
+    return ended - started
+
+
+def _greets(address: str) -> bool:
+    try:
+        with socket.create_connection((address, 22), timeout=0.5) as connection:
+            connection.settimeout(2.0)
+            return connection.recv(4) == b"SSH-"
+    except OSError:
+        return False
 
 
 def _create(cloud: Cloud, name: str) -> str:
@@ -141,7 +171,7 @@ def measure_requests(cloud: Cloud, runs: int) -> dict[str, Any]:
 
 
 def simulated(runs: int) -> dict[str, Any]:
-    cloud = Cloud("bench-sim", 9741, "--simulate", "--hosts", "4")
+    cloud = Cloud("bench-sim", 9741, "--simulate")
     result: dict[str, Any] = {"help_s": median(runs, help_s)}
     fresh = []
     for _ in range(runs):
@@ -172,6 +202,7 @@ def real(runs: int) -> dict[str, Any]:
             "idle_pss_mib": round(cloud.pss_mib(), 1),
             "idle_cpu_percent": round(idle_cpu(cloud) * 100, 2),
             "real_active_after_post_s": median(runs, lambda: active_after_post_s(cloud)),
+            "ssh_after_post_s": median(runs, lambda: ssh_after_post_s(cloud)),
         }
         cloud.down()
         result["first_answer_real_s"] = median(runs, lambda: first_answer_s(cloud))
