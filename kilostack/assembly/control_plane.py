@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import signal
@@ -69,6 +70,7 @@ async def serve(settings: Settings) -> None:
         agents = await serve_unix(settings.run.agents_socket, world, cloud.gateway.accept)
     server = _server(cloud)
     answering = world.spawn(server.serve(sockets=[listener]), "http")
+    gc.freeze()  # routes, schemas and statements stay, too: nobody waits while they are looked through
     # NumPy takes a moment to load: before the first server asks for a host, after the first answer
     world.spawn(cloud.scheduler.warm(), "warm-scheduler")
     await stop.wait()
