@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +27,7 @@ from kilostack.core.settings import Settings
 RECORD = "/kilostack/v1/servers/{server_id}/why"
 
 TIMEOUT_S = 10.0
+_NAMED_BY = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +37,14 @@ class Api:
     base: str
     token: str
 
-    def get(self, path: str) -> Any:
-        """The JSON at a path; None for 404."""
+    def get(self, path: str, none: Sequence[int] = (404,)) -> Any:
+        """The JSON at a path; None when the answer has one of the statuses `none`."""
         request = urllib.request.Request(self.base + path, headers={"X-Auth-Token": self.token})
         try:
             with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
-            if error.code == 404:
+            if error.code in none:
                 return None
             raise Failure(f"{path}: {error.code} {error.reason}") from None
         except (urllib.error.URLError, ValueError) as error:
@@ -109,13 +112,20 @@ def _find(api: Api, server: str) -> str:
     found = api.get(f"/compute/v2.1/servers/{urllib.parse.quote(server, safe='')}")
     if found is not None:
         return str(found["server"]["id"])
-    named = api.get("/compute/v2.1/servers?" + urllib.parse.urlencode({"name": server})) or {"servers": []}
-    matches = [one for one in named["servers"] if one["name"] == server]
+    # those of other projects too, for whom they are there to be seen; only an administrator may ask
+    matches = _named(api, server) or _named(api, server, all_tenants="1")
     if not matches:
         raise Failure(f"there is no server {server} that you may see")
     if len(matches) > 1:
         raise Failure(f"{len(matches)} servers are called {server}", "Name one by its id: see `openstack server list`.")
     return str(matches[0]["id"])
+
+
+def _named(api: Api, server: str, **scope: str) -> list[dict[str, Any]]:
+    # the filter is a regular expression, and takes no long ones
+    query = urllib.parse.urlencode({"name": "^" + re.escape(server[:_NAMED_BY]), **scope})
+    found = api.get("/compute/v2.1/servers?" + query, none=(403, 404)) or {"servers": []}
+    return [one for one in found["servers"] if one["name"] == server]
 
 
 def _tell(record: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
@@ -42,7 +43,7 @@ RECORD = {
 
 
 class StandInApi(ThreadingTCPServer):
-    """Just enough of identity and compute: each user sees the servers of their own project."""
+    """Just enough of identity and compute: `demo` sees the servers of their project, `admin` those of all."""
 
     allow_reuse_address = True
     daemon_threads = True
@@ -66,12 +67,18 @@ class Answers(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         url = urlsplit(self.path)
         mine = self.headers["X-Auth-Token"] == "demo"
-        if url.path in ("/compute/v2.1/servers/s-1", "/kilostack/v1/servers/s-1/why") and mine:
+        if url.path == "/kilostack/v1/servers/s-1/why" or (url.path == "/compute/v2.1/servers/s-1" and mine):
             self._answer(200, {"server": {"id": "s-1"}} if "compute" in url.path else RECORD)
         elif url.path == "/compute/v2.1/servers":
-            [name] = parse_qs(url.query)["name"]
-            servers = {"web": [{"id": "s-1", "name": "web"}], "twin": [{"id": "a", "name": "twin"}] * 2}
-            self._answer(200, {"servers": servers.get(name, []) if mine else []})
+            query = parse_qs(url.query)
+            everywhere = "all_tenants" in query
+            if everywhere and mine:
+                self._answer(403, {})
+                return
+            pattern = re.compile(query["name"][0])
+            servers = [{"id": "s-1", "name": "web"}, *[{"id": "a", "name": "twin"}] * 2, {"id": "b", "name": "web2"}]
+            seen = servers if mine or everywhere else []
+            self._answer(200, {"servers": [one for one in seen if pattern.search(one["name"])]})
         else:
             self._answer(404, {})
 
@@ -113,15 +120,17 @@ def test_as_json_it_is_the_record(cloud: Shell) -> None:
     assert json.loads(cloud.type("why", "web", "-f", "json").stdout) == RECORD
 
 
-def test_another_project_sees_nothing(cloud: Shell) -> None:
-    assert "no server web" in cloud.type("why", "--os-cloud", "kilostack-admin", "web", code=1).stderr
+def test_an_administrator_finds_the_servers_of_others(cloud: Shell) -> None:
+    said = cloud.type("why", "--os-cloud", "kilostack-admin", "web", "-f", "json").stdout
+    assert json.loads(said) == RECORD
+    assert "2 servers" in cloud.type("why", "--os-cloud", "kilostack-admin", "twin", code=1).stderr
 
 
 def test_a_name_of_two_is_not_guessed(cloud: Shell) -> None:
     assert "2 servers" in cloud.type("why", "twin", code=1).stderr
 
 
-@pytest.mark.parametrize("server", ["nobody", "a/../b", "?x", "ü", "%2e"])
+@pytest.mark.parametrize("server", ["nobody", "we", "we.", "a/../b", "?x", "ü", "%2e"])
 def test_names_of_no_server(cloud: Shell, server: str) -> None:
     assert "no server" in cloud.type("why", server, code=1).stderr
 
