@@ -18,7 +18,7 @@ from kilostack.wire.framing import Channel, socket_pair
 VCPUS, MEMORY_MIB, DISK_GIB = 16, 65536, 1000
 
 
-def simulated_facts(host: str) -> HostFacts:
+def simulated_facts(host: str, booted_at: int | None = None) -> HostFacts:
     """What a simulated host says that it has."""
     return HostFacts(
         hostname=host,
@@ -28,6 +28,7 @@ def simulated_facts(host: str) -> HostFacts:
         accelerator="simulated",
         hypervisor_type="simulated",
         address="192.0.2.1",
+        booted_at=booted_at,
     )
 
 
@@ -43,13 +44,14 @@ class SimulatedHosts:
             self._world.spawn(self._agent(name), f"agent {name}")
 
     async def _agent(self, name: str) -> None:
+        booted_at = self._world.now()
         machine = SimulatedMachine(self._world.monotonic, Behaviour(fetch_s=0.05))
 
         def guests(images: ImageSource) -> GuestDriver:
             return SimulatedGuests(self._world, machine)
 
         async def facts(driver: GuestDriver) -> HostFacts:
-            return simulated_facts(name)
+            return simulated_facts(name, booted_at)
 
         runtime = build(
             AgentGround(

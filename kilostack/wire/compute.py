@@ -98,3 +98,5 @@ class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
     cpu_arch: str = "x86_64"
     cpu_model: str = ""
     address: str = ""
+    #: microseconds since 1970; None where the agent is older than this field
+    booted_at: int | None = None

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from kilostack.compute.api import queries
-from kilostack.compute.app.operators import Load, Operators, ServersByHost, is_up
+from kilostack.compute.app.operators import Load, Operators, ServersByHost, is_up, uptime
 from kilostack.compute.app.parts import Parts
 from kilostack.compute.model.records import Host
 from kilostack.core.errors import BadRequest, NotFound, Unsupported
@@ -23,7 +23,7 @@ class HypervisorsApi:
     """Handlers of /os-hypervisors."""
 
     def __init__(self, parts: Parts) -> None:
-        self._operators = Operators(parts)
+        self._operators, self._now = Operators(parts), parts.world.now
 
     def routes(self) -> tuple[Route, ...]:
         one = "/os-hypervisors/{hypervisor_id}"
@@ -63,7 +63,10 @@ class HypervisorsApi:
             links = queries.next_link(request, path, hosts, str(_id(hosts[-1], version)) if hosts else "")
         loads = await self._operators.loads(request.ctx) if detail and version < (2, 88) else {}
         on = await self._operators.servers_on(hosts) if with_servers else None
-        answer: dict[str, Any] = {"hypervisors": [_shown(version, host, loads, on, detail=detail) for host in hosts]}
+        shown = [_shown(version, host, loads, on, detail=detail) for host in hosts]
+        if detail and version >= (2, 88):
+            shown = [one | {"uptime": uptime(host, self._now())} for one, host in zip(shown, hosts, strict=True)]
+        answer: dict[str, Any] = {"hypervisors": shown}
         if links:
             answer["hypervisors_links"] = links
         return Response(200, answer)
@@ -77,12 +80,21 @@ class HypervisorsApi:
         host = await self._operators.host(request.ctx, _RULE + "show", hypervisor_id)
         loads = await self._operators.loads(request.ctx) if version < (2, 88) else {}
         on = await self._operators.servers_on([host]) if with_servers else None
-        return Response(200, {"hypervisor": _shown(version, host, loads, on, detail=True)})
+        shown = _shown(version, host, loads, on, detail=True)
+        if version >= (2, 88):
+            shown["uptime"] = uptime(host, self._now())
+        return Response(200, {"hypervisor": shown})
 
     async def uptime(self, request: Request) -> Response:
-        """Hosts do not tell: upstream's answer for drivers that do not."""
+        hypervisor_id = request.params["hypervisor_id"]
         await self._operators.hosts(request.ctx, _RULE + "uptime")
-        raise Unsupported("Virt driver does not implement uptime function.", name="uptime")
+        _check_id(hypervisor_id, request.version)
+        host = await self._operators.host(request.ctx, _RULE + "uptime", hypervisor_id)
+        if not is_up(host):
+            raise BadRequest(f"Compute service of {host.name} is unavailable at this time.")
+        if not (told := uptime(host, self._now())):
+            raise Unsupported("Virt driver does not implement uptime function.", name="uptime")
+        return Response(200, {"hypervisor": _basic(request.version, host) | {"uptime": told}})
 
     async def search(self, request: Request) -> Response:
         hosts = await self._operators.hosts(request.ctx, _RULE + "search")
@@ -190,10 +202,7 @@ def _shown(
                 "disabled_reason": host.disabled_reason,
             },
         }
-        if version >= (2, 88):
-            # not known; a client of Debian 12 takes this to pieces, and stumbles over null
-            shown["uptime"] = ""
-        else:
+        if version < (2, 88):
             cpu = {
                 "arch": facts.cpu_arch,
                 "model": facts.cpu_model,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -81,6 +82,18 @@ class Operators:
 
 def is_up(host: Host) -> bool:
     return host.connected and not host.forced_down
+
+
+def uptime(host: Host, now: int) -> str:
+    """How long the host has been up, in the words of the command `uptime`; "" when that is not known."""
+    if host.facts.booted_at is None or not is_up(host):
+        return ""
+    moment = datetime.fromtimestamp(now // 1_000_000, UTC)
+    days, seconds = divmod(max(0, now - host.facts.booted_at) // 1_000_000, 86_400)
+    hours, minutes = divmod(seconds // 60, 60)
+    since = f"{days} day{'s' if days > 1 else ''}, " if days else ""
+    # clients take this apart by its words; hosts tell neither who works on them nor their load
+    return f" {moment:%H:%M:%S} up {since}{hours:2}:{minutes:02},  unknown users,  load average: unknown"
 
 
 def _load(provider: Provider, servers: int) -> Load:

@@ -28,7 +28,15 @@ def machine_facts(host: str, state_dir: Path, address: str, *, shared_by: int, a
         cpu_arch=platform.machine(),
         cpu_model=_cpu_model(),
         address=address,
+        booted_at=_booted_at(),
     )
+
+
+def _booted_at() -> int | None:
+    for line in Path("/proc/stat").read_text().splitlines():
+        if line.startswith("btime "):
+            return int(line.split()[1]) * 1_000_000
+    return None
 
 
 def _memory_mib() -> int:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
+from kilostack.compute.store import operators
+from kilostack.store.database import Tx
+from kilostack.wire.compute import HostFacts
+from tests.compute.stand_ins import host_uuid
 from tests.http.cloud import OTHER_PROJECT, PROJECT
 from tests.http.compute.face import Cloud
 
@@ -220,11 +225,7 @@ async def test_hypervisors(cloud: Cloud) -> None:
 
     server_id = await cloud.server()
     (hypervisor,) = (await ask("/detail?with_servers=true")).json()["hypervisors"]
-    assert (hypervisor["hypervisor_hostname"], hypervisor["uptime"], hypervisor["servers"]) == (
-        "h1",
-        "",
-        [{"uuid": server_id, "name": "one"}],
-    )
+    assert (hypervisor["hypervisor_hostname"], hypervisor["servers"]) == ("h1", [{"uuid": server_id, "name": "one"}])
     (old,) = (await ask("/detail", "2.27")).json()["hypervisors"]
     assert (old["id"], old["vcpus_used"], old["running_vms"], type(old["cpu_info"])) == (1, 2, 1, str)
     assert (await ask("?hypervisor_hostname_pattern=h")).status == 200
@@ -233,10 +234,54 @@ async def test_hypervisors(cloud: Cloud) -> None:
     assert (await ask("?limit=1")).json()["hypervisors_links"][0]["rel"] == "next"
     assert (await ask("/h1/servers", "2.52")).json()["hypervisors"][0]["servers"][0]["name"] == "one"
     assert (await ask("/zz/search", "2.52")).status == 404
-    assert [(await ask("/1/uptime", version)).status for version in ("2.87", "2.88")] == [501, 404]
+    assert [(await ask("/1/uptime", version)).status for version in ("2.52", "2.88")] == [501, 404]
     assert [(await ask("/h1/search", version)).status for version in ("2.52", "2.53")] == [200, 404]
     assert [(await ask("/statistics", version)).status for version in ("2.87", "2.88")] == [200, 404]
     assert [(await ask("/nope", version)).status for version in ("2.52", "2.53")] == [404, 400]
+
+
+@pytest.mark.parametrize(("days", "told"), [(0, " up  3:07,"), (1, " up 1 day,  3:07,"), (93, " up 93 days,  3:07,")])
+async def test_uptime_is_told_as_clients_take_it_apart(cloud: Cloud, days: int, told: str) -> None:
+    up_s = days * 86_400 + 3 * 3600 + 7 * 60 + 5
+    facts = HostFacts(
+        hostname="h1",
+        vcpus=4,
+        memory_mib=8192,
+        disk_gib=100,
+        accelerator="kvm",
+        booted_at=cloud.parts.world.now() - up_s * 1_000_000,
+    )
+
+    async def change(**fields: Any) -> None:
+        async def unit(tx: Tx) -> None:
+            (host,) = await operators.every(tx)
+            await operators.change(tx, host, cloud.parts.world.now(), **fields)
+
+        await cloud.db.write(unit)
+
+    await change(facts=facts)
+    asked = {version: await _uptimes(cloud, version) for version in ("2.52", "2.87", "2.88", "2.96")}
+    for texts in asked.values():
+        for text in texts:
+            assert told in text
+            parts = re.match(r"\s*(.+)\sup\s+(.+),\s+(.+)\susers?,\s+load average:\s(.+)", text)
+            assert parts is not None and len(parts[1]) == 8
+    await change(connected=False)
+    assert await _uptimes(cloud, "2.96") == ["", ""]
+    gone = await cloud.ask("GET", "/os-hypervisors/1/uptime", token="admin", version="2.52")
+    assert (gone.status, "unavailable" in gone.json()["badRequest"]["message"]) == (400, True)
+
+
+async def _uptimes(cloud: Cloud, version: str) -> list[str]:
+    """Every uptime that is shown of the one host."""
+
+    async def ask(path: str) -> Any:
+        return (await cloud.ask("GET", f"/os-hypervisors{path}", token="admin", version=version)).json()
+
+    named = "1" if version == "2.52" else host_uuid(1)
+    if version < "2.88":
+        return [(await ask(f"/{named}/uptime"))["hypervisor"]["uptime"]]
+    return [(await ask("/detail"))["hypervisors"][0]["uptime"], (await ask(f"/{named}"))["hypervisor"]["uptime"]]
 
 
 async def test_services_are_enabled_and_disabled(cloud: Cloud) -> None:
