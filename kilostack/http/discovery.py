@@ -17,7 +17,7 @@ from kilostack.http.messages import Request, Response
 from kilostack.http.microversions import Microversions, show
 from kilostack.http.routes import Api, Handler, Route
 
-_NOVA_UPDATED = "2013-07-23T11:33:21Z"
+_NOVA_UPDATED, _NOVA_OLD_UPDATED = "2013-07-23T11:33:21Z", "2011-01-21T11:33:21Z"
 _KEYSTONE_VERSION, _KEYSTONE_UPDATED = "v3.14", "2020-04-07T00:00:00Z"
 
 Document = Callable[[Request], Any]
@@ -76,7 +76,8 @@ def compute_root(versions: Microversions) -> Api:
     """`GET /compute`."""
 
     def document(request: Request) -> Any:
-        return {"versions": [_nova(versions, f"{request.root}/compute/v2.1/")]}
+        old = _nova_old(f"{request.root}/compute/v2/")
+        return {"versions": [old, _nova(versions, f"{request.root}/compute/v2.1/")]}
 
     return _api("compute", "/compute", NOVA, _public("", document))
 
@@ -85,14 +86,37 @@ def compute_version(versions: Microversions) -> tuple[Route, ...]:
     """`GET /compute/v2.1`, also with a project behind it, as old catalogs have it."""
 
     def document(request: Request) -> Any:
-        version = _nova(versions, request.base + "/")
-        version["links"].append({"rel": "describedby", "type": "text/html", "href": "http://docs.openstack.org/"})
-        version["media-types"] = [
-            {"base": "application/json", "type": "application/vnd.openstack.compute+json;version=2.1"}
-        ]
-        return {"version": version}
+        return {"version": _nova_whole(_nova(versions, request.base + "/"), "2.1")}
 
     return _public("", document), _public("/{project_id:uuid}", document)
+
+
+def compute_old_version() -> tuple[Route, ...]:
+    """`GET /compute/v2`: the API as it was before it had microversions."""
+
+    def document(request: Request) -> Any:
+        return {"version": _nova_whole(_nova_old(request.base + "/"), "2")}
+
+    return _public("", document), _public("/{project_id:uuid}", document)
+
+
+def _nova_whole(version: dict[str, Any], number: str) -> dict[str, Any]:
+    version["links"].append({"rel": "describedby", "type": "text/html", "href": "http://docs.openstack.org/"})
+    version["media-types"] = [
+        {"base": "application/json", "type": f"application/vnd.openstack.compute+json;version={number}"}
+    ]
+    return version
+
+
+def _nova_old(href: str) -> dict[str, Any]:
+    return {
+        "id": "v2.0",
+        "status": "SUPPORTED",
+        "version": "",
+        "min_version": "",
+        "updated": _NOVA_OLD_UPDATED,
+        "links": [{"rel": "self", "href": href}],
+    }
 
 
 def _nova(versions: Microversions, href: str) -> dict[str, Any]:
@@ -147,25 +171,6 @@ def image_root(current: int) -> Api:
         }
 
     return _api("image", "/image", GLANCE, _public("", document, 300), _public("/versions", document))
-
-
-def placement_root(versions: Microversions) -> tuple[Route, ...]:
-    """`GET /placement`, where root and API are one: routes for its own table."""
-
-    def document(request: Request) -> Any:
-        return {
-            "versions": [
-                {
-                    "id": f"v{versions.minimum[0]}.0",
-                    "status": "CURRENT",
-                    "min_version": show(versions.minimum),
-                    "max_version": show(versions.maximum),
-                    "links": [{"rel": "self", "href": ""}],
-                }
-            ]
-        }
-
-    return (_public("", document),)
 
 
 def _api(name: str, prefix: str, dialect: Dialect, *routes: Route) -> Api:

@@ -69,6 +69,7 @@ class Request:
         "body",
         "ctx",
         "headers",
+        "lenient",
         "method",
         "params",
         "path",
@@ -97,6 +98,8 @@ class Request:
         self.base = ""
         #: schema of the body for this route and microversion
         self.schema: Schema | None = None
+        #: whether keys that the schema does not know are let through
+        self.lenient = False
         #: where the request came from, as far as the server knows
         self.address = ""
         #: the token itself; only identity looks at it
@@ -112,7 +115,7 @@ class Request:
         except (UnicodeDecodeError, RecursionError):
             raise BadRequest("The request body is not valid JSON in UTF-8.") from None
         if self.schema is not None:
-            self.schema.check(document)
+            self.schema.check(document, lenient=self.lenient)
         return document
 
     def link(self, path: str, query: list[tuple[str, str]] | None = None) -> str:

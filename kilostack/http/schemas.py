@@ -15,20 +15,34 @@ _SHOWN = 120
 class Schema:
     """One JSON Schema (draft 2020-12). Unknown `format`s are not checked, except those that `formats` lists."""
 
-    __slots__ = ("_validator", "document")
+    __slots__ = ("_validators", "document")
 
     def __init__(self, document: dict[str, Any]) -> None:
         self.document = document
-        self._validator: Any = None
+        self._validators: dict[bool, Any] = {}
 
-    def check(self, value: Any) -> None:
-        """Raise `BadRequest` that names the field, the value and the rule."""
-        if self._validator is None:
-            self._validator = jsonschema_rs.Draft202012Validator(self.document, validate_formats=True)
-        if self._validator.is_valid(value):
+    def check(self, value: Any, *, lenient: bool = False) -> None:
+        """Raise `BadRequest` that names the field, the value and the rule; `lenient` lets unknown keys through."""
+        validator = self._validators.get(lenient)
+        if validator is None:
+            document = _without_closing(self.document) if lenient else self.document
+            validator = jsonschema_rs.Draft202012Validator(document, validate_formats=True)
+            self._validators[lenient] = validator
+        if validator.is_valid(value):
             return
-        error = next(iter(self._validator.iter_errors(value)))
+        error = next(iter(validator.iter_errors(value)))
         raise BadRequest(_sentence(value, error), field="/".join(str(part) for part in error.instance_path))
+
+
+def _without_closing(document: Any) -> Any:
+    """The same schema, with no object closed to further keys."""
+    if isinstance(document, dict):
+        return {
+            key: _without_closing(inner)
+            for key, inner in document.items()
+            if not (key == "additionalProperties" and inner is False)
+        }
+    return [_without_closing(inner) for inner in document] if isinstance(document, list | tuple) else document
 
 
 def _sentence(value: Any, error: Any) -> str:

@@ -38,6 +38,24 @@ _COMPUTE_V21_ALONE = {
         "media-types": [{"base": "application/json", "type": "application/vnd.openstack.compute+json;version=2.1"}],
     }
 }
+_COMPUTE_V20 = {
+    "id": "v2.0",
+    "status": "SUPPORTED",
+    "version": "",
+    "min_version": "",
+    "updated": "2011-01-21T11:33:21Z",
+    "links": [{"rel": "self", "href": f"{ROOT}/compute/v2/"}],
+}
+_COMPUTE_V20_ALONE = {
+    "version": {
+        **_COMPUTE_V20,
+        "links": [
+            {"rel": "self", "href": f"{ROOT}/compute/v2/"},
+            {"rel": "describedby", "type": "text/html", "href": "http://docs.openstack.org/"},
+        ],
+        "media-types": [{"base": "application/json", "type": "application/vnd.openstack.compute+json;version=2"}],
+    }
+}
 _IMAGE = {
     "versions": [
         {"id": "v2.1", "status": "CURRENT", "links": [{"rel": "self", "href": f"{ROOT}/image/v2/"}]},
@@ -48,7 +66,8 @@ _DOCUMENTS = [
     ("/", 200, {"services": [{"type": "identity", "name": "keystone", "href": f"{ROOT}/identity"}]}),
     ("/identity", 300, {"versions": {"values": [_IDENTITY_V3]}}),
     ("/identity/v3", 200, {"version": _IDENTITY_V3}),
-    ("/compute", 200, {"versions": [_COMPUTE_V21]}),
+    ("/compute", 200, {"versions": [_COMPUTE_V20, _COMPUTE_V21]}),
+    ("/compute/v2", 200, _COMPUTE_V20_ALONE),
     ("/compute/v2.1", 200, _COMPUTE_V21_ALONE),
     ("/compute/v2.1/0123456789abcdef0123456789abcdef", 200, _COMPUTE_V21_ALONE),
     ("/image", 300, _IMAGE),
@@ -90,6 +109,7 @@ def cloud(world: RealWorld) -> Client:
                 microversions=_COMPUTE,
                 routes=discovery.compute_version(_COMPUTE),
             ),
+            Api(name="compute", prefix="/compute/v2", dialect=NOVA, routes=discovery.compute_old_version()),
             Api(
                 name="network",
                 prefix="/network/v2.0",

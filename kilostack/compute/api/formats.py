@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from typing import Any
 
 from kilostack.core.errors import BadRequest
@@ -41,6 +42,11 @@ def flag(value: Any) -> bool | None:
         return value
     text = str(value).strip().lower()
     return True if text in _TRUE else False if text in _FALSE else None
+
+
+def address(text: str) -> str:
+    """An address that a schema has let through, in its shortest form; none stays none."""
+    return str(ip_address(text)) if text else ""
 
 
 def whole_number(value: Any) -> int:

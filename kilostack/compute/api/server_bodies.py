@@ -7,7 +7,7 @@ import binascii
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kilostack.compute.api.formats import flag, whole_number
+from kilostack.compute.api.formats import address, flag, whole_number
 from kilostack.compute.app.server_create import MOST_AT_ONCE, NewServer
 from kilostack.core.errors import BadRequest
 from kilostack.http.messages import Version
@@ -45,8 +45,8 @@ def new_server(document: Body, version: Version) -> NewServer:
         hostname=body.get("hostname"),
         tags=tuple(dict.fromkeys(body.get("tags", ()))),
         disk_config=body.get("OS-DCF:diskConfig", "MANUAL"),
-        access_ip_v4=body.get("accessIPv4", ""),
-        access_ip_v6=body.get("accessIPv6", ""),
+        access_ip_v4=address(body.get("accessIPv4", "")),
+        access_ip_v6=address(body.get("accessIPv6", "")),
     )
 
 

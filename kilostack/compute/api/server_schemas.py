@@ -129,8 +129,9 @@ METADATA_ALL = only("metadata", METADATA)
 METADATA_ONE = only("meta", {**METADATA, "minProperties": 1, "maxProperties": 1})
 TAGS = only("tags", {"type": "array", "items": TAG, "maxItems": MAX_TAGS})
 
-START = only("os-start", {"type": "null"})
-STOP = only("os-stop", {"type": "null"})
+# null is meant, and clients send {} as well
+START = only("os-start", ANYTHING)
+STOP = only("os-stop", ANYTHING)
 REBOOT = only("reboot", objects({"type": {"enum": ["HARD", "Hard", "hard", "SOFT", "Soft", "soft"]}}, ["type"]))
 _LENGTH = {"anyOf": [{"type": ["integer", "null"]}, {"type": "string", "pattern": "^-?[0-9]{1,18}$"}]}
 CONSOLE_OUTPUT = only("os-getConsoleOutput", objects({"length": _LENGTH}))

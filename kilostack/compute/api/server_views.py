@@ -41,9 +41,10 @@ def window(version: Version) -> int:
 class ServerViews:
     """Renders servers once per revision, view and state of their host."""
 
-    def __init__(self, fragments: Fragments) -> None:
+    def __init__(self, fragments: Fragments, prefix: str) -> None:
         self._fragments = fragments
         self._hole = fragments.hole
+        self._prefix = prefix
         self._variants: dict[tuple[View, HostSeen | str | None], int] = {}
 
     def found(self, view: View, lines: Iterable[Line], root: str) -> list[bytes | None]:
@@ -67,7 +68,7 @@ class ServerViews:
         return self._fragments.keep(key, server.revision, self.shown(view, server, host), root)
 
     def _links(self, server_id: str) -> list[dict[str, str]]:
-        return _links(self._hole, server_id)
+        return _links(self._hole + self._prefix, server_id)
 
     def shown(self, view: View, server: Server, host: HostSeen) -> dict[str, Any]:
         """The server as a document."""
@@ -130,18 +131,18 @@ class ServerViews:
         return shown
 
 
-def _links(root: str, server_id: str) -> list[dict[str, str]]:
+def _links(base: str, server_id: str) -> list[dict[str, str]]:
     return [
-        {"rel": "self", "href": f"{root}/compute/v2.1/servers/{server_id}"},
-        {"rel": "bookmark", "href": f"{root}/compute/servers/{server_id}"},
+        {"rel": "self", "href": f"{base}/servers/{server_id}"},
+        {"rel": "bookmark", "href": f"{base.rpartition('/')[0]}/servers/{server_id}"},
     ]
 
 
-def created(server: Server, groups: list[dict[str, str]], password: str, root: str) -> dict[str, Any]:
+def created(server: Server, groups: list[dict[str, str]], password: str, base: str) -> dict[str, Any]:
     """The answer to a create."""
     shown = {
         "id": server.id,
-        "links": _links(root, server.id),
+        "links": _links(base, server.id),
         "OS-DCF:diskConfig": server.disk_config,
         "security_groups": groups,
         "adminPass": password,

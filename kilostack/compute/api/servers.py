@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from kilostack.compute.api import queries, server_schemas
-from kilostack.compute.api.formats import flag
+from kilostack.compute.api.formats import address, flag
 from kilostack.compute.api.server_bodies import new_server
 from kilostack.compute.api.server_queries import Listed
 from kilostack.compute.api.server_views import ServerViews, View, created, window
@@ -106,7 +106,7 @@ class ServersApi:
         groups = body.get("security_groups", [{"name": "default"}])
         # shown because clients expect it; nothing inside the guest takes it
         password = body.get("adminPass") or self._password()
-        shown = created(made[0], groups, password, request.root)
+        shown = created(made[0], groups, password, request.base)
         return Response(202, shown, headers={"Location": request.link(f"/servers/{made[0].id}")})
 
     def _password(self) -> str:
@@ -128,6 +128,7 @@ class ServersApi:
             "OS-DCF:diskConfig": "disk_config",
         }
         changes = {field: body[key] for key, field in fields.items() if key in body}
+        changes |= {field: address(changes[field]) for field in ("access_ip_v4", "access_ip_v6") if field in changes}
         ctx = request.ctx
 
         def edit(server: Server) -> dict[str, object]:

@@ -33,12 +33,34 @@ from kilostack.http.routes import Api, Handler, Route
 
 VERSIONS = Microversions("compute", (2, 1), (2, 96), "x-openstack-nova-api-version")
 PREFIX = "/compute/v2.1"
+OLD_PREFIX = "/compute/v2"
 
 
 def api(parts: Parts) -> tuple[Api, ...]:
-    """The APIs that compute serves: version documents, the OpenStack API, and our own."""
-    views = ServerViews(Fragments(parts.world.new_id()))
-    routes: list[Route] = [
+    """The APIs that compute serves: version documents, the OpenStack API in its two versions, and our own."""
+    routes = _routes(parts, PREFIX)
+    compute = Api(
+        name="compute",
+        prefix=PREFIX,
+        dialect=NOVA,
+        microversions=VERSIONS,
+        request_id_header="x-compute-request-id",
+        routes=(*discovery.compute_version(VERSIONS), *routes, *_with_project(routes)),
+    )
+    old = [_as_old(route) for route in _routes(parts, OLD_PREFIX) if route.offers(VERSIONS.minimum)]
+    compute_old = Api(
+        name="compute",
+        prefix=OLD_PREFIX,
+        dialect=NOVA,
+        request_id_header="x-compute-request-id",
+        routes=(*discovery.compute_old_version(), *old, *_with_project(old)),
+    )
+    return discovery.compute_root(VERSIONS), compute, compute_old, own_api(parts)
+
+
+def _routes(parts: Parts, prefix: str) -> list[Route]:
+    views = ServerViews(Fragments(parts.world.new_id()), prefix)
+    return [
         *ServersApi(parts, views).routes(),
         *ServerActionsApi(parts).routes(),
         *ServerItemsApi(parts).routes(),
@@ -54,15 +76,17 @@ def api(parts: Parts) -> tuple[Api, ...]:
         *ServicesApi(parts).routes(),
         *ExtensionsApi(parts).routes(),
     ]
-    compute = Api(
-        name="compute",
-        prefix=PREFIX,
-        dialect=NOVA,
-        microversions=VERSIONS,
-        request_id_header="x-compute-request-id",
-        routes=(*discovery.compute_version(VERSIONS), *routes, *_with_project(routes)),
-    )
-    return discovery.compute_root(VERSIONS), compute, own_api(parts)
+
+
+def _as_old(route: Route) -> Route:
+    """The same operation in version 2.0: microversions do not exist there, and keys that nobody knows do no harm."""
+    handler = route.handler
+
+    async def handle(request: Request) -> Response:
+        request.version, request.lenient = VERSIONS.minimum, True
+        return await handler(request)
+
+    return msgspec.structs.replace(route, since="", until="", body=route.schema(VERSIONS.minimum), handler=handle)
 
 
 def _with_project(routes: Iterable[Route]) -> Iterable[Route]:

@@ -11,7 +11,7 @@ from kilostack.compute.api.table import api
 from kilostack.http.routes import Route
 from tests.compute.stand_ins import PORT, host_uuid
 from tests.http.cloud import PERSONAS, PROJECT
-from tests.http.compute.face import Cloud
+from tests.http.compute.face import PREFIX, Cloud
 
 _NAMES = ("nothing", "%C3%BC%F0%9F%98%80", "a%2Fb%3Fc", "%00", "-1", "x" * 4000)
 _LONG = "x" * 1_000_000
@@ -22,7 +22,7 @@ _NEARLY = ("server", "metadata", "meta", "tags", "keypair", "flavor", "extra_spe
 
 
 def _routes(cloud: Cloud) -> list[Route]:
-    (compute,) = (one for one in api(cloud.parts) if one.name == "compute" and one.microversions is not None)
+    (compute,) = (one for one in api(cloud.parts) if one.prefix == PREFIX)
     return [route for route in compute.routes if "{project_id:uuid}" not in route.path and not route.public]
 
 

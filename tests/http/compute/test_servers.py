@@ -212,3 +212,17 @@ async def test_a_path_with_a_project_is_that_projects(cloud: Cloud) -> None:
     assert (await cloud.ask("GET", f"/{PROJECT}")).json()["version"]["id"] == "v2.1"
     wrong = await cloud.ask("GET", f"/{'b' * 32}/servers/{server_id}")
     assert (wrong.status, "doesn't match" in wrong.body.decode()) == (400, True)
+
+
+async def test_access_addresses_are_shown_in_their_shortest_form(cloud: Cloud) -> None:
+    async def shown(server_id: str) -> tuple[str, str]:
+        server = (await cloud.ask("GET", f"/servers/{server_id}")).json()["server"]
+        return server["accessIPv4"], server["accessIPv6"]
+
+    long = "0000:0000:0000:0000:0000:babe:220.12.22.2"
+    server_id = await cloud.server(accessIPv4="192.0.2.1", accessIPv6=long)
+    assert await shown(server_id) == ("192.0.2.1", "::babe:dc0c:1602")
+    changed = await cloud.ask(
+        "PUT", f"/servers/{server_id}", {"server": {"accessIPv4": "", "accessIPv6": "2001:DB8:0::1"}}
+    )
+    assert (changed.status, await shown(server_id)) == (200, ("", "2001:db8::1"))
