@@ -59,20 +59,33 @@ def find(args: argparse.Namespace, owner: Owner) -> Settings | None:
 
 
 def make(settings: Settings) -> None:
-    """Write the settings, and the passwords when there are none yet."""
+    """Write the settings, and the passwords when there are none yet. Of a new directory nothing is left on failure."""
     root = settings.state_dir
+    is_new = not settings.state.settings.exists()
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not settings.state.settings.exists() and any(root.iterdir()):
+        if is_new and any(root.iterdir()):
             raise Failure(f"{root} holds something else", "Give an empty directory, or one that is not there yet.")
-        for part in (settings.state.logs, settings.state.databases, settings.state.images):
-            part.mkdir(mode=0o700, exist_ok=True)
-        replace(settings.state.settings, core.render(settings))
-        if not settings.state.passwords.exists():
-            passwords = {user: secrets.token_urlsafe(18) for user in USERS}
-            replace(settings.state.passwords, json.dumps(passwords, indent=2) + "\n")
+        try:
+            _fill(settings)
+        except OSError:
+            if is_new:
+                remove(settings)
+            raise
     except OSError as error:
-        raise Failure(f"cannot write {error.filename}: {error.strerror}", "Choose another --state-dir.") from None
+        raise Failure(
+            f"cannot write {error.filename or root}: {error.strerror}", "Choose another --state-dir."
+        ) from None
+
+
+def _fill(settings: Settings) -> None:
+    """The settings first: they mark the directory as ours."""
+    replace(settings.state.settings, core.render(settings))
+    for part in (settings.state.logs, settings.state.databases, settings.state.images):
+        part.mkdir(mode=0o700, exist_ok=True)
+    if not settings.state.passwords.exists():
+        passwords = {user: secrets.token_urlsafe(18) for user in USERS}
+        replace(settings.state.passwords, json.dumps(passwords, indent=2) + "\n")
 
 
 def passwords(settings: Settings) -> dict[str, str]:
@@ -141,7 +154,9 @@ def remove(settings: Settings) -> list[str]:
             entry.unlink()
     if left:
         return left
-    marker.unlink()
+    marker.unlink(missing_ok=True)
+    if settings.state_dir.is_mount():  # somebody's disk: it is empty now
+        return []
     settings.state_dir.rmdir()
     if settings.state_dir.parent.name == "kilostack":
         with suppress(OSError):  # others live there, too
