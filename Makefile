@@ -108,6 +108,6 @@ conformance: setup-test
 	@tools/result conformance $(BIN)/python tools/conformance
 
 bench: setup-test
-	@tools/result bench $(BIN)/python -m bench
+	@tools/result bench $(BIN)/python -m bench --real
 
 .PHONY: help up down setup setup-simulated setup-test image gone test check system fault plant conformance bench

@@ -47,7 +47,7 @@ def run(args: argparse.Namespace, program: Program) -> int:
         _start(settings, before, owner, program)
         _write_client_files(settings, directory)  # while the control plane starts
         _wait(settings)
-    _tell(settings, directory)
+    _tell(args, settings, directory)
     return 0
 
 
@@ -189,7 +189,7 @@ def _write_client_files(settings: Settings, directory: Path) -> None:
         )
 
 
-def _tell(settings: Settings, directory: Path) -> None:
+def _tell(args: argparse.Namespace, settings: Settings, directory: Path) -> None:
     hosts = f"{settings.hosts} {'simulated ' if settings.simulate else ''}host{'s' if settings.hosts > 1 else ''}"
     bin_dir = Path(sys.executable).parent
     on_path = str(bin_dir) in os.environ.get("PATH", "").split(os.pathsep)
@@ -201,4 +201,10 @@ def _tell(settings: Settings, directory: Path) -> None:
     print(f"    export OS_CLOUD={settings.name}")
     print("    openstack server list")
     print()
-    print("README.md boots a first server. `kilostack down` stops everything.")
+    print(f"README.md boots a first server. `kilostack down{_which(args)}` stops everything.")
+
+
+def _which(args: argparse.Namespace) -> str:
+    """What was typed to say which cloud: the other commands need it, too."""
+    name = f" --name {args.name}" if args.name else ""
+    return name + (f" --state-dir {shlex.quote(args.state_dir)}" if args.state_dir else "")

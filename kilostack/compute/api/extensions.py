@@ -23,7 +23,6 @@ _EXTENSIONS = {
     "flavors": ("Flavors", "Flavors."),
     "ips": ("Ips", "Addresses of servers."),
     "limits": ("Limits", "Limits of projects."),
-    "os-attach-interfaces": ("AttachInterfaces", "Interfaces of servers."),
     "os-availability-zone": ("AvailabilityZone", "Availability zones."),
     "os-console-output": ("ConsoleOutput", "What guests write to their consoles."),
     "os-flavor-access": ("FlavorAccess", "Who may use flavors that are not public."),
