@@ -63,6 +63,10 @@ $(STAMPS)/packages-test: tools/packages $(STAMPS)/packages $(PACKAGES_GONE)
 	@tools/packages install test
 	@$(AS_USER) sh -c 'mkdir -p $(@D) && touch $@'
 
+$(STAMPS)/packages-system: tools/packages $(STAMPS)/packages-test $(PACKAGES_GONE)
+	@tools/packages install system
+	@$(AS_USER) sh -c 'mkdir -p $(@D) && touch $@'
+
 $(STAMPS)/venv-run: requirements/build.txt requirements/run.txt requirements/client.txt tools/venv $(VENV_GONE) | $(PYTHON_PACKAGES)
 	@echo 'Making .venv'
 	@$(AS_USER) sh -c 'PYTHON=$(PYTHON) tools/venv run client && mkdir -p $(@D) && touch $@'
@@ -95,7 +99,7 @@ check: $(STAMPS)/venv-dev
 	$(BIN)/lint-imports
 	$(PYTEST) tests/style
 
-system: setup-test
+system: setup-test $(STAMPS)/packages-system
 	@tools/result system $(PYTEST) tests/system
 
 fault: setup-test
