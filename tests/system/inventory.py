@@ -34,6 +34,13 @@ def look(cloud: UserCloud) -> set[str]:
     return found
 
 
+def is_again(before: set[str], cloud: UserCloud) -> bool:
+    """True when all is as it was; fails with the difference."""
+    after = look(cloud)
+    assert after == before, f"more: {sorted(after - before)}; less: {sorted(before - after)}"
+    return True
+
+
 def _programs(cloud: UserCloud) -> Counter[str]:
     names = (line.split(":", 1)[0].removeprefix("process ") for line in cloud.traces() if line.startswith("process "))
     return Counter(Path(argv[0]).name for argv in map(command_line, map(int, names)) if argv)

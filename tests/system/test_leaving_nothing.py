@@ -10,7 +10,7 @@ import pytest
 
 from tests.clouds import UserCloud, eventually
 from tests.system.conftest import CLIENTS
-from tests.system.inventory import look
+from tests.system.inventory import is_again, look
 from tests.system.places import Place, make_place, take_away
 
 TINY = ("--image", "tiny", "--flavor", "m1.tiny")
@@ -25,12 +25,7 @@ def place(cloud: UserCloud) -> Iterator[Place]:
     yield made
     assert cloud.ask("server", "list") == []
     take_away(made)
-    eventually("all is as before", lambda: _same(before, look(cloud)), 30)
-
-
-def _same(before: set[str], after: set[str]) -> bool:
-    assert after - before == set() and before - after == set(), (sorted(after - before), sorted(before - after))
-    return True
+    eventually("all is as before", lambda: is_again(before, cloud), 30)
 
 
 def status(cloud: UserCloud, server: str) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.clouds import UserCloud, eventually
+from tests.system.conftest import CLIENTS
 from tests.system.places import Guest, Place, make_place
 
 #: Writes down that it was asked to end, which a hard reboot does not do.
@@ -23,73 +24,76 @@ def place(cloud: UserCloud) -> Place:
 
 
 def test_a_life(client: UserCloud, place: Place, tmp_path: Path) -> None:
+    name = f"web-{list(CLIENTS.values()).index(client.client)}"
     data = tmp_path / "user-data"
     data.write_text(USER_DATA)
     more = ("--user-data", str(data), "--property", "colour=blue", "--property", "size=very small")
-    place.create("web-1", *more, cloud=client)
-    _is_shown(client)
-    guest = place.guest("web-1")
-    shown = client.ask("server", "show", "web-1")
+    place.create(name, *more, cloud=client)
+    _is_shown(client, name)
+    guest = place.guest(name)
+    shown = client.ask("server", "show", name)
     assert guest.address in json.dumps(shown["addresses"])
-    assert guest.run("hostname") == "web-1"
-    eventually("user data ran", lambda: guest.run("cat /root/user-data-ran") == "web-1")
-    log = client.openstack("console", "log", "show", "web-1")
+    assert guest.run("hostname") == name
+    eventually("user data ran", lambda: guest.run("cat /root/user-data-ran") == name)
+    log = client.openstack("console", "log", "show", name)
     assert "linux" in log and "eth0 192.168.50." in log and "tiny: ready" in log
-    assert len(client.openstack("console", "log", "show", "--lines", "3", "web-1").splitlines()) <= 4
-    _stops_and_starts(client, guest)
-    _reboots(client, guest)
-    _is_deleted(client, guest)
+    assert len(client.openstack("console", "log", "show", "--lines", "3", name).splitlines()) <= 4
+    _stops_and_starts(client, name, guest)
+    _reboots(client, name, guest)
+    _is_deleted(client, name, guest)
 
 
-def _is_shown(client: UserCloud) -> None:
-    shown = client.ask("server", "show", "web-1")
-    assert (shown["status"], shown["name"], shown["key_name"]) == ("ACTIVE", "web-1", "n")
+def _is_shown(client: UserCloud, name: str) -> None:
+    shown = client.ask("server", "show", name)
+    assert (shown["status"], shown["name"], shown["key_name"]) == ("ACTIVE", name, "n")
     assert "192.168.50." in json.dumps(shown["addresses"])
     assert "m1.tiny" in json.dumps(shown["flavor"]) and "tiny" in json.dumps(shown["image"])
     assert "blue" in json.dumps(shown["properties"]) and "very small" in json.dumps(shown["properties"])
     assert "n" in json.dumps(shown["security_groups"])
     assert not shown.get("fault")
-    (row,) = client.ask("server", "list", "--name", "web-1")
+    (row,) = client.ask("server", "list", "--name", name)
     assert (row["Status"], row["Image"], row["Flavor"]) == ("ACTIVE", "tiny", "m1.tiny")
 
 
-def _stops_and_starts(client: UserCloud, guest: Guest) -> None:
+def _stops_and_starts(client: UserCloud, name: str, guest: Guest) -> None:
     boot = guest.boot()
-    client.openstack("server", "stop", "web-1")
-    eventually("SHUTOFF", lambda: client.ask("server", "show", "web-1")["status"] == "SHUTOFF")
+    client.openstack("server", "stop", name)
+    eventually("SHUTOFF", lambda: client.ask("server", "show", name)["status"] == "SHUTOFF")
     assert not client.processes("qemu-system-x86_64")
     assert not guest.answers()
-    assert "409" in client.refused("server", "stop", "web-1")
-    client.openstack("server", "start", "web-1")
+    assert "409" in client.refused("server", "stop", name)
+    client.openstack("server", "start", name)
     eventually("the guest is back", lambda: guest.has_booted_since(boot))
-    assert client.ask("server", "show", "web-1")["status"] == "ACTIVE"
+    assert client.ask("server", "show", name)["status"] == "ACTIVE"
     assert guest.run("cat /root/asked-to-end; rm /root/asked-to-end") == "asked"
 
 
-def _reboots(client: UserCloud, guest: Guest) -> None:
+def _reboots(client: UserCloud, name: str, guest: Guest) -> None:
     # user data runs once per server, so what it left running ended with the first boot
     guest.run("(trap 'echo asked > /root/asked-to-end; sync; exit' TERM; while :; do sleep 1; done) >/dev/null 2>&1 &")
     boot = guest.boot()
-    client.openstack("server", "reboot", "--wait", "web-1")
+    client.openstack("server", "reboot", "--wait", name)
     eventually("the guest is back", lambda: guest.has_booted_since(boot))
     assert guest.run("cat /root/asked-to-end; rm /root/asked-to-end") == "asked"
     guest.run("(trap 'echo asked > /root/asked-to-end; sync; exit' TERM; while :; do sleep 1; done) >/dev/null 2>&1 &")
     boot = guest.boot()
-    client.openstack("server", "reboot", "--hard", "--wait", "web-1")
+    client.openstack("server", "reboot", "--hard", "--wait", name)
     eventually("the guest is back", lambda: guest.has_booted_since(boot))
     assert guest.run("test -e /root/asked-to-end && echo asked || echo not asked") == "not asked"
     assert float(guest.run("cut -d' ' -f1 /proc/uptime")) < 120
-    actions = [event["Action"] for event in client.ask("server", "event", "list", "web-1")]
+    actions = [event["Action"] for event in client.ask("server", "event", "list", name)]
     assert actions == ["reboot", "reboot", "start", "stop", "create"]
-    request = client.ask("server", "event", "list", "web-1")[-1]["Request ID"]
-    event = client.ask("server", "event", "show", "web-1", request)
+    if client.client == CLIENTS["newest-lowest"]:
+        return  # before 2.51 users see no events of an action, which the newest client does not expect, at any cloud
+    request = client.ask("server", "event", "list", name)[-1]["Request ID"]
+    event = client.ask("server", "event", "show", name, request)
     assert event["action"] == "create" and "Success" in json.dumps(event)
 
 
-def _is_deleted(client: UserCloud, guest: Guest) -> None:
-    client.openstack("server", "delete", "--wait", "web-1")
+def _is_deleted(client: UserCloud, name: str, guest: Guest) -> None:
+    client.openstack("server", "delete", "--wait", name)
     assert not client.processes("qemu-system-x86_64")
-    assert "web-1" in client.refused("server", "show", "web-1")
+    assert name in client.refused("server", "show", name)
     shown = client.ask("floating", "ip", "show", guest.address)
     assert (shown["port_id"], shown["status"]) == (None, "DOWN")
     client.openstack("floating", "ip", "delete", guest.address)
