@@ -40,6 +40,8 @@ def always(simulation: Simulation) -> None:
     for project, *counted in _rows(simulation, "compute", "SELECT project_id, servers, cores, memory_mib FROM usages"):
         held = live[project]
         assert counted == [held["servers"], held["cores"], held["memory_mib"]], f"quota of {project} is {counted}"
+    late = _rows(simulation, "compute", "SELECT id, error FROM sagas WHERE error LIKE '%has gone on under epoch%'")
+    assert not late, f"a conductor that had lost its lease spoke for a saga: {late}"
     ports = Counter(row[0] for row in _rows(simulation, "network", "SELECT project_id FROM ports"))
     for project, counted in _rows(simulation, "network", "SELECT project_id, port FROM project_usage"):
         assert counted == ports[project], f"network counts {counted} ports of {project}, there are {ports[project]}"
