@@ -1,6 +1,6 @@
 """What a gateway asks of every service that has desired state on hosts: the same six calls for each.
 
-A stream is one service's desired state of one host: objects by key, each with its own revision. `HOST_STATE` answers with
+A stream is one service's desired state of one host: objects by key, each with its own revision. `state` answers with
 what differs from what the host already knows, so nothing is remembered per host but what it was last given.
 """
 
