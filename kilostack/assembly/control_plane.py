@@ -26,7 +26,7 @@ from kilostack.core.telemetry import log_to_stderr
 from kilostack.core.vault import WrongMasterKey, load_master_key
 from kilostack.core.world import RealWorld
 from kilostack.drivers.blobs.files import FileBlobs
-from kilostack.store.schema import WrongSchema
+from kilostack.store.schema import DamagedDatabase, WrongSchema
 from kilostack.store.sqlite import SqliteDatabase
 from kilostack.wire.framing import serve_unix
 
@@ -42,7 +42,7 @@ def main(settings: Settings) -> None:
     log_to_stderr("control-plane")
     try:
         uvloop.run(serve(settings))
-    except (WrongSchema, WrongMasterKey) as error:
+    except (DamagedDatabase, WrongSchema, WrongMasterKey) as error:
         _LOG.error("%s", error)
         sys.exit(str(error))
 

@@ -110,9 +110,7 @@ def _take_out(settings: Settings, clouds: Path) -> None:
         found = clouds_yaml.entries(_read(clouds))
     except clouds_yaml.Broken:
         return
-    passwords = state.passwords(settings)
-    entries = {name: _entry(settings, user, passwords[user]) for user, name in entry_names(settings).items()}
-    ours = [name for name, entry in entries.items() if found.get(name) == entry]
+    ours = [name for user, name in entry_names(settings).items() if _leads_here(found.get(name), settings, user)]
     if ours:
         text = clouds_yaml.edit(_read(clouds), dict.fromkeys(ours))
         if clouds_yaml.is_empty(text) and not clouds.is_symlink():
@@ -163,6 +161,12 @@ def _is_ours(entry: Any) -> bool:
     except (KeyError, TypeError, ValueError):
         return False
     return url.hostname == "127.0.0.1" and url.path == "/identity/v3"
+
+
+def _leads_here(entry: Any, settings: Settings, user: str) -> bool:
+    """Whether the entry is the one that `write` makes, whatever the password of today."""
+    auth = entry.get("auth") if isinstance(entry, dict) else None
+    return isinstance(auth, dict) and bool(entry == _entry(settings, user, auth.get("password", "")))
 
 
 def _openrc(directory: Path, name: str) -> Path:

@@ -84,14 +84,25 @@ def _fill(settings: Settings) -> None:
     for part in (settings.state.logs, settings.state.databases, settings.state.images):
         part.mkdir(mode=0o700, exist_ok=True)
     if not settings.state.passwords.exists():
-        passwords = {user: secrets.token_urlsafe(18) for user in USERS}
-        replace(settings.state.passwords, json.dumps(passwords, indent=2) + "\n")
+        made = {user: secrets.token_urlsafe(18) for user in USERS}
+        replace(settings.state.passwords, json.dumps(made, indent=2) + "\n")
+    passwords(settings)  # while nothing has been started yet
 
 
 def passwords(settings: Settings) -> dict[str, str]:
-    """User name -> password."""
-    found: dict[str, str] = json.loads(settings.state.passwords.read_text())
-    return found
+    """User name -> password. A `Failure` when the file does not hold them."""
+    file = settings.state.passwords
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        kept: dict[str, str] = {user: found[user] for user in USERS}
+    except (OSError, ValueError, KeyError, TypeError):
+        kept = {}
+    if not kept or not all(isinstance(password, str) and password for password in kept.values()):
+        raise Failure(
+            f"{file} is damaged: it must hold the passwords of {' and '.join(USERS)}",
+            "They are in clouds.yaml, too: put them back there as a JSON object, user -> password.",
+        )
+    return kept
 
 
 def replace(path: Path, text: str, mode: int = 0o600) -> None:

@@ -18,6 +18,10 @@ class WrongSchema(Exception):
     """The database belongs to another release; the message says which and what to do."""
 
 
+class DamagedDatabase(Exception):
+    """The file is no database, or a broken one; the message names it and says what to do."""
+
+
 def ddl(meta: MetaData, dialect: DialectName) -> list[str]:
     """CREATE statements for every table and index of `meta`, in an order that works."""
     statements = []

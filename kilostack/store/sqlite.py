@@ -19,7 +19,7 @@ from sqlalchemy import MetaData
 from kilostack.core.errors import BadRequest, Duplicate, Unavailable
 from kilostack.core.world import World
 from kilostack.store.database import Unit
-from kilostack.store.schema import check_number, ddl
+from kilostack.store.schema import DamagedDatabase, check_number, ddl
 from kilostack.store.sql import DialectName, Query
 
 T = TypeVar("T")
@@ -44,6 +44,7 @@ _NOT_NOW = {
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_PROTOCOL,
 }
+_DAMAGED = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
 
 
 class SqliteTx:
@@ -108,8 +109,16 @@ class SqliteDatabase:
         connection = sqlite3.connect(
             path, isolation_level=None, check_same_thread=False, timeout=0, cached_statements=512
         )
-        for pragma in _PRAGMAS:
-            connection.execute(f"PRAGMA {pragma}")
+        try:
+            for pragma in _PRAGMAS:
+                connection.execute(f"PRAGMA {pragma}")
+        except sqlite3.DatabaseError as error:
+            connection.close()
+            if error.sqlite_errorcode & 0xFF in _DAMAGED:
+                raise DamagedDatabase(
+                    f"{path} is damaged ({error}). Restore a backup of the whole directory."
+                ) from error
+            raise
         return connection
 
     def prepare(self, service: str, number: int, meta: MetaData) -> bool:
