@@ -204,8 +204,23 @@ def nat(router: Router) -> str:
             "type filter hook input priority 0; policy accept;",
             f'iifname "{_outside(router.gateway)}" ip daddr {METADATA_ADDRESS} drop',
             "}",
+            *_keep_out(router.gateway),
         ]
     return "\n".join(lines)
+
+
+def _keep_out(gateway: RouterGateway) -> Iterable[str]:
+    """Behind source NAT nobody outside has a way in but by a floating IP. Else another project's router, which stands
+    on the same external network, would only need a route with this one as its next hop."""
+    if not gateway.enable_snat:
+        return
+    outside = f'iifname "{_outside(gateway)}"'
+    yield "chain through {"
+    yield "type filter hook forward priority 0; policy accept;"
+    yield f"{outside} ct state established,related accept"
+    yield f"{outside} ct status dnat accept"
+    yield f"{outside} drop"
+    yield "}"
 
 
 def _source_nat(router: Router) -> Iterable[str]:

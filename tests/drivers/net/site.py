@@ -73,6 +73,7 @@ class Site:
     nameservers: tuple[str, ...] = ()
     with_router: bool = True
     with_six: bool = False
+    enable_snat: bool = True
     #: guests whose address is another's number
     addresses: dict[int, int] = field(default_factory=dict)
 
@@ -194,7 +195,7 @@ class Site:
                 mac=mac(3),
                 addresses=(f"{self.public_address(50)}/24",),
                 via=self.public_address(1),
-                enable_snat=True,
+                enable_snat=self.enable_snat,
             ),
             floating_ips=tuple(
                 FloatingIp(id=identifier(7, number), floating_ip=floating, fixed_ip=self.address(number))

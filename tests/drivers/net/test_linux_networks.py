@@ -141,6 +141,21 @@ async def test_the_way_out_and_the_way_in(lab: Lab) -> None:
     assert pings(machine, floating[10])
 
 
+async def test_whoever_routes_to_a_router_gets_no_further(lab: Lab) -> None:
+    """As a router of another project on the same external network can, by a route with this one as next hop."""
+    guest = lab.boot(lab.hosts[0], 10)
+    await lab.converge()
+    lab.configure(guest, 10)
+    machine = laboratory.MACHINE
+    sh(machine, f"ip route add {lab.site.cidr} via {lab.site.public_address(50)}")
+    assert pings(machine, lab.site.public_address(50))
+    assert not pings(machine, lab.site.address(10))
+    assert pings(guest, str(lab.plan.gateway))
+    lab.site.enable_snat = False
+    await lab.converge()
+    assert pings(machine, lab.site.address(10)), "without NAT it is there to be routed to"
+
+
 PEER = f"""
 import socket
 s = socket.create_server(("0.0.0.0", {NEXT_PORT + 3}))
