@@ -14,6 +14,7 @@ from kilostack.core.world import RealWorld
 from kilostack.store.database import Database
 from kilostack.store.mariadb import MariadbDatabase
 from tests.databases import Hint, MariadbServer, mariadb_programs, silent, sqlite_database
+from tests.promptness import PromptWorld
 
 MakeDatabase = Callable[..., Awaitable[Database]]
 
@@ -27,10 +28,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 async def world() -> AsyncIterator[RealWorld]:
-    """The machine's own clocks and threads, closed after the test."""
-    made = RealWorld()
+    """The machine's own clocks and threads, closed after the test; it fails the test whose tasks hold the loop."""
+    made = PromptWorld()
     yield made
     await made.close()
+    assert made.held == []
 
 
 @pytest.fixture(scope="session")

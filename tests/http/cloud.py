@@ -18,6 +18,7 @@ from kilostack.core.world import World
 from kilostack.http.app import make_app
 from kilostack.http.authentication import Authenticator
 from kilostack.http.routes import Api
+from tests.promptness import Prompt
 
 ROOT = "http://cloud.test"
 PROJECT, OTHER_PROJECT, ADMIN_PROJECT = "a" * 31 + "1", "a" * 31 + "2", "a" * 31 + "0"
@@ -120,7 +121,7 @@ class Client:
         async def send(event: dict[str, Any]) -> None:
             got.append(event)
 
-        await self._app(scope, receive, send)
+        await Prompt(self._app(scope, receive, send), f"{method} {path[:100]}")
         start = got[0]
         return Answer(
             start["status"],
