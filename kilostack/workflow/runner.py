@@ -119,9 +119,9 @@ class Runner:
             await listener.wait(pause)
 
     @property
-    def busy(self) -> int:
-        """How many sagas are under way in this process."""
-        return len(self._running)
+    def under_way(self) -> dict[str, str]:
+        """The sagas that run in this process: id -> the life of this process that claimed it."""
+        return {saga_id: self._lease.id for saga_id in self._running}
 
     async def drop(self) -> None:
         """Stop all sagas under way in this process; whoever claims them goes on."""

@@ -215,6 +215,9 @@ class Machine:
     def recover(self) -> None:
         """Healthy again, with an agent that runs."""
         self.guests.behaviour = WELL
+        if self.world is not None and self.runtime is None:
+            # it was being drained when trouble ended
+            self.world.crash()
         if self.world is None or self.world.dead:
             self.start()
 

@@ -40,7 +40,11 @@ def always(simulation: Simulation) -> None:
     for project, *counted in _rows(simulation, "compute", "SELECT project_id, servers, cores, memory_mib FROM usages"):
         held = live[project]
         assert counted == [held["servers"], held["cores"], held["memory_mib"]], f"quota of {project} is {counted}"
-    late = _rows(simulation, "compute", "SELECT id, error FROM sagas WHERE error LIKE '%has gone on under epoch%'")
+    late = _rows(
+        simulation,
+        "compute",
+        "SELECT id, error FROM sagas WHERE error LIKE '%has gone on under epoch%' OR error LIKE '%saga_log%'",
+    )
     assert not late, f"a conductor that had lost its lease spoke for a saga: {late}"
     ports = Counter(row[0] for row in _rows(simulation, "network", "SELECT project_id FROM ports"))
     for project, counted in _rows(simulation, "network", "SELECT project_id, port FROM project_usage"):
@@ -51,6 +55,12 @@ def always(simulation: Simulation) -> None:
         "SELECT device_id, slot, COUNT(*) FROM ports WHERE slot IS NOT NULL GROUP BY 1, 2 HAVING COUNT(*) > 1",
     )
     assert not slots, f"more than one port for one card: {slots}"
+
+
+def taken_over(simulation: Simulation, under_way: dict[str, str]) -> bool:
+    """Whether another process has claimed one of these sagas."""
+    owners = dict(_rows(simulation, "compute", "SELECT id, owner FROM sagas WHERE owner IS NOT NULL"))
+    return any(owners.get(saga_id, owner) != owner for saga_id, owner in under_way.items())
 
 
 def settled(simulation: Simulation, expected: set[str]) -> list[str]:

@@ -163,11 +163,16 @@ class Trouble:
         paused = self._chance.choice((self.second, self._simulation.control))
         if paused is None:
             return
+        here, loop = self._simulation.here, self._simulation.loop
         for _ in range(40):
-            if paused.cloud.compute.runner.busy:
+            if paused.cloud.compute.runner.under_way:
                 break
-            await self._simulation.here.sleep(0.05)
-        paused.world.paused_until = self._simulation.loop.time() + self._chance.uniform(4.5, 9.0)
+            await here.sleep(0.05)
+        paused.world.paused_until = end = loop.time() + 12.0
+        while loop.time() < end and not invariants.taken_over(self._simulation, paused.cloud.compute.runner.under_way):
+            await here.sleep(0.05)
+        # it wakes up while the one that took over is at work
+        paused.world.paused_until = loop.time() + self._chance.random() * 0.5
 
     async def _kill_control(self) -> None:
         control = self._simulation.control
@@ -197,6 +202,8 @@ class Trouble:
         if machine.world is None or machine.world.dead or machine.runtime is None:
             return
         draining = machine.world.spawn(machine.runtime.drain(), "drain")
+        # whoever looks now finds a host without an agent
+        machine.runtime = None
         await asyncio.wait([draining], timeout=60)
         machine.world.crash()
         machine.start()

@@ -62,7 +62,7 @@ class SimWorld:
         self._alive()
         await asyncio.sleep(seconds)
         while self.loop.time() < self.paused_until:  # noqa: ASYNC110 - a signal is no event of the loop
-            await asyncio.sleep(self.paused_until - self.loop.time())
+            await asyncio.sleep(min(0.05, self.paused_until - self.loop.time()))
         self._alive()
 
     @asynccontextmanager
