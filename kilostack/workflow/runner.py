@@ -121,7 +121,7 @@ class Runner:
     @property
     def under_way(self) -> dict[str, str]:
         """The sagas that run in this process: id -> the life of this process that claimed it."""
-        return {saga_id: self._lease.id for saga_id in self._running}
+        return dict.fromkeys(self._running, self._lease.id)
 
     async def drop(self) -> None:
         """Stop all sagas under way in this process; whoever claims them goes on."""
