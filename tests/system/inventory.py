@@ -70,14 +70,17 @@ def _rows(cloud: UserCloud) -> Iterator[str]:
 
 
 def _network(namespace: str) -> Iterator[str]:
-    """Links, addresses, routes, forwarding, neighbours and rules, without what the kernel learns or counts."""
+    """Links, addresses, routes, forwarding, neighbours and rules, without what the kernel learns, counts or draws."""
     run = ("ip", "netns", "exec", namespace)
     for line in lines(*run, "ip", "-o", "addr"):
         yield f"address {' '.join(line.split()[1:4])}"
     for line in lines(*run, "ip", "-br", "link"):
-        yield f"link {line.split()[0]}"
+        yield f"link {line.split()[0].partition('@')[0]}"
     yield from (f"route {line}" for line in lines(*run, "ip", "route"))
     yield from (f"neighbour {line}" for line in lines(*run, "ip", "neigh", "show", "nud", "permanent"))
-    yield from (f"entry {line}" for line in lines(*run, "bridge", "fdb", "show") if "permanent" in line)
+    for line in lines(*run, "bridge", "fdb", "show"):
+        address, _, rest = line.partition(" ")
+        if "permanent" in line:
+            yield f"entry {address if address.startswith('fa:16:3e') else '(drawn)'} {rest}"
     rules = subprocess.run([*run, "nft", "-s", "list", "ruleset"], capture_output=True, text=True, check=True).stdout
     yield from (f"rule {line.strip()}" for line in rules.splitlines() if line.strip())

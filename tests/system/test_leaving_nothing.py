@@ -78,7 +78,7 @@ def test_a_flavor_that_fits_no_host(cloud: UserCloud, place: Place) -> None:
     fault = cloud.ask("server", "show", "misfit")["fault"]
     assert fault["code"] == 500 and "No valid host" in fault["message"], fault
     why = cloud.kilostack("why", "--name", cloud.name, "misfit").stdout
-    assert f"{cloud.name}-host-1" in why and "48000" in why, why
+    assert "needs 48000 MiB memory, has" in why, why
     cloud.openstack("server", "delete", "--wait", "misfit")
     cloud.openstack("flavor", "delete", "giant", admin=True)
 
