@@ -32,15 +32,15 @@ from kilostack.network.app.server_nics import ServerNics
 from kilostack.network.app.server_ports import ServerPortsOf
 from kilostack.network.app.subnets import Subnets
 from kilostack.network.reconcilers.orphans import Orphans
-from kilostack.network.reconcilers.pruning import Pruning
+from kilostack.network.store.tables import FENCE
 from kilostack.store.database import Database
 from kilostack.wire import network_calls
 from kilostack.wire.calls import Answers, Calls
 from kilostack.wire.hosts import NETWORK
 from kilostack.workflow import reconciler
+from kilostack.workflow.pruning import FencePruning
 
 _SWEEP_S = 60.0
-_PRUNE_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,8 +142,6 @@ class NetworkService:
         """Start the loops."""
         given, parts = self._given, self._parts
         given.world.spawn(parts.liveness.watch(parts.db), "network-gateways")
-        pruning = Pruning(given.db, given.world)
-        prune = reconciler.run(pruning, given.world, given.hints, "network.pruning", _PRUNE_S)
-        given.world.spawn(prune, "network-pruning")
+        FencePruning("network", FENCE, given.db, given.world).start(given.hints)
         sweep = reconciler.run(self.orphans, given.world, given.hints, "network.orphans", _SWEEP_S)
         given.world.spawn(sweep, "network-orphans")

@@ -9,7 +9,7 @@ from kilostack.core.errors import BadRequest, Conflict, Duplicate, Unavailable
 from kilostack.core.world import World
 from kilostack.placement.reconcilers.orphans import INTERVAL_S, OrphanAllocations
 from kilostack.placement.store import allocations, providers
-from kilostack.placement.store.tables import FEED
+from kilostack.placement.store.tables import FEED, FENCE
 from kilostack.store.database import Database, Tx
 from kilostack.wire.calls import Actor, Answers, Calls, Nothing
 from kilostack.wire.hosts import ChangesAsked
@@ -27,6 +27,7 @@ from kilostack.wire.placement_calls import (
     Providers,
 )
 from kilostack.workflow import reconciler
+from kilostack.workflow.pruning import FencePruning
 
 _TRIES = 3
 
@@ -59,6 +60,7 @@ class PlacementService:
             reconciler.run(self.orphans, self._world, self._hints, "placement.orphans", INTERVAL_S),
             "placement-orphans",
         )
+        FencePruning("placement", FENCE, self._db, self._world).start(self._hints)
 
     async def _ensure_provider(self, wanted: Provider, actor: Actor) -> Provider:
         async def unit(tx: Tx) -> Provider:

@@ -53,11 +53,12 @@ class ServerPortsOf:
     async def bind(self, asked: BindPorts, actor: Actor) -> BoundPorts:
         """Every nic of the server has its port, bound to the host. Raises `Refused` when that cannot be."""
         drawn = [self._parts.draw(ids=1, macs=1) for _ in asked.nics]
+        now = self._parts.world.now()
 
         async def unit(tx: Tx) -> BoundPorts:
             change = Change(tx)
             await projects.lock(tx, asked.project_id)
-            again = await FENCE.enter(tx, actor, self._parts.world.now())
+            again = await FENCE.enter(tx, actor, now)
             mine = {port.slot: port for port in await _cards(tx, asked.server_id)}
             if again and asked.nics and not mine:
                 raise Refused("The server's ports were removed since.")
