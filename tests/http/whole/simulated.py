@@ -137,6 +137,10 @@ def wait_until(holds: Callable[[], bool], what: str | Callable[[], str], deadlin
 class SimulatedCloud:
     """One cloud in a HOME of its own."""
 
+    #: options that make it the kind of cloud that it is, and what every command begins with
+    kind: tuple[str, ...] = ("--simulate",)
+    front: tuple[str, ...] = ()
+
     def __init__(self, home: Path, name: str, *options: str) -> None:
         self.home, self.name, self.options = home, name, options
         self.port = free_port()
@@ -152,7 +156,7 @@ class SimulatedCloud:
     def kilostack(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run the command to its end."""
         done = subprocess.run(
-            [sys.executable, "-I", str(BIN / "kilostack"), *arguments],
+            [*self.front, sys.executable, "-I", str(BIN / "kilostack"), *arguments],
             env=self.environment,
             capture_output=True,
             text=True,
@@ -164,7 +168,7 @@ class SimulatedCloud:
 
     def up(self, *more: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         where = ("--name", self.name, "--port", str(self.port))
-        return self.kilostack("up", "--simulate", *where, *self.options, *more, check=check)
+        return self.kilostack("up", *self.kind, *where, *self.options, *more, check=check)
 
     def down(self, *more: str) -> None:
         for connection in self._opened:

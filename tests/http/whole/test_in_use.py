@@ -17,8 +17,9 @@ def owner(new_project: Callable[..., Login]) -> Login:
     return new_project()
 
 
-def _kept(owner: Login, method: str, path: str, kind: str, text: str, body: Any = None) -> None:
-    """The request is refused with 409, in these words, and what it was about is still there."""
+def _kept(owner: Login, asked: str, kind: str, text: str, body: Any = None) -> None:
+    """A request ("METHOD path") is refused with 409, in these words, and what it was about is still there."""
+    method, _, path = asked.partition(" ")
     answer = owner.ask(method, path, body)
     assert answer.status == 409, answer
     if path.startswith(NETWORK):
@@ -42,8 +43,8 @@ def test_a_network_and_a_subnet_with_a_port(owner: Login) -> None:
     network, subnet = new_network(owner)
     port = owner.make(f"{NETWORK}/ports", {"port": {"network_id": network}})["id"]
     text = "There are one or more ports still in use on the network"
-    _kept(owner, "DELETE", f"{NETWORK}/networks/{network}", "NetworkInUse", text)
-    _kept(owner, "DELETE", f"{NETWORK}/subnets/{subnet}", "SubnetInUse", "One or more ports have an IP allocation")
+    _kept(owner, f"DELETE {NETWORK}/networks/{network}", "NetworkInUse", text)
+    _kept(owner, f"DELETE {NETWORK}/subnets/{subnet}", "SubnetInUse", "One or more ports have an IP allocation")
     owner.remove(f"{NETWORK}/ports/{port}")
     owner.remove(f"{NETWORK}/networks/{network}")
     assert owner.ask("GET", f"{NETWORK}/subnets/{subnet}").status == 404
@@ -53,7 +54,7 @@ def test_a_network_with_a_server(owner: Login) -> None:
     network, _ = new_network(owner)
     server = owner.server("s", networks=[{"uuid": network}])["id"]
     text = "There are one or more ports still in use on the network"
-    _kept(owner, "DELETE", f"{NETWORK}/networks/{network}", "NetworkInUse", text)
+    _kept(owner, f"DELETE {NETWORK}/networks/{network}", "NetworkInUse", text)
     owner.remove(f"{COMPUTE}/servers/{server}")
     owner.server_gone(server)
     owner.remove(f"{NETWORK}/networks/{network}")
@@ -63,26 +64,24 @@ def test_a_router_with_legs_and_floating_ips(owner: Login) -> None:
     network, subnet = new_network(owner)
     router = _router(owner, subnet)
     path = f"{NETWORK}/routers/{router}"
-    _kept(owner, "DELETE", path, "RouterInUse", "still has ports")
+    _kept(owner, f"DELETE {path}", "RouterInUse", "still has ports")
     leg = owner.get(f"{NETWORK}/ports?device_id={router}&network_id={network}")["ports"][0]["id"]
-    _kept(owner, "DELETE", f"{NETWORK}/ports/{leg}", "ServicePortInUse", "has device owner network:router_interface")
-    _kept(owner, "DELETE", f"{NETWORK}/subnets/{subnet}", "SubnetInUse", "One or more ports have an IP allocation")
+    _kept(owner, f"DELETE {NETWORK}/ports/{leg}", "ServicePortInUse", "has device owner network:router_interface")
+    _kept(owner, f"DELETE {NETWORK}/subnets/{subnet}", "SubnetInUse", "One or more ports have an IP allocation")
     port = owner.make(f"{NETWORK}/ports", {"port": {"network_id": network}})["id"]
     wanted = {"floating_network_id": public_network(owner), "port_id": port}
     floating = owner.make(f"{NETWORK}/floatingips", {"floatingip": wanted})["id"]
     needed = "is required by one or more floating IPs"
     kind = "RouterExternalGatewayInUseByFloatingIp"
-    _kept(owner, "PUT", path, kind, needed, {"router": {"external_gateway_info": None}})
+    _kept(owner, f"PUT {path}", kind, needed, {"router": {"external_gateway_info": None}})
     kind = "RouterInterfaceInUseByFloatingIP"
     text = "required by one or more floating IPs"
-    _kept(owner, "PUT", f"{path}/remove_router_interface", kind, text, {"subnet_id": subnet})
+    _kept(owner, f"PUT {path}/remove_router_interface", kind, text, {"subnet_id": subnet})
     owner.remove(f"{NETWORK}/floatingips/{floating}")
     route = {"destination": "192.0.2.0/24", "nexthop": "10.77.0.9"}
     assert owner.ask("PUT", path, {"router": {"routes": [route]}}).status == 200
     kind = "RouterInterfaceInUseByRoute"
-    _kept(
-        owner, "PUT", f"{path}/remove_router_interface", kind, "required by one or more routes", {"subnet_id": subnet}
-    )
+    _kept(owner, f"PUT {path}/remove_router_interface", kind, "required by one or more routes", {"subnet_id": subnet})
     assert owner.ask("PUT", path, {"router": {"routes": []}}).status == 200
     assert owner.ask("PUT", f"{path}/remove_router_interface", {"subnet_id": subnet}).status == 200
     owner.remove(path)
@@ -92,9 +91,9 @@ def test_the_network_and_the_range_outside(admin: Login, owner: Login) -> None:
     public = public_network(owner)
     made = owner.make(f"{NETWORK}/floatingips", {"floatingip": {"floating_network_id": public}})
     text = "There are one or more ports still in use on the network"
-    _kept(admin, "DELETE", f"{NETWORK}/networks/{public}", "NetworkInUse", text)
+    _kept(admin, f"DELETE {NETWORK}/networks/{public}", "NetworkInUse", text)
     subnet = admin.get(f"{NETWORK}/subnets?network_id={public}")["subnets"][0]["id"]
-    _kept(admin, "DELETE", f"{NETWORK}/subnets/{subnet}", "SubnetInUse", "One or more ports have an IP allocation")
+    _kept(admin, f"DELETE {NETWORK}/subnets/{subnet}", "SubnetInUse", "One or more ports have an IP allocation")
     owner.remove(f"{NETWORK}/floatingips/{made['id']}")
 
 
@@ -103,9 +102,7 @@ def test_a_security_group(owner: Login) -> None:
     group = owner.make(f"{NETWORK}/security-groups", {"security_group": {"name": "g"}})["id"]
     wanted = {"network_id": network, "security_groups": [group]}
     port = owner.make(f"{NETWORK}/ports", {"port": wanted})["id"]
-    _kept(
-        owner, "DELETE", f"{NETWORK}/security-groups/{group}", "SecurityGroupInUse", f"Security Group {group} in use."
-    )
+    _kept(owner, f"DELETE {NETWORK}/security-groups/{group}", "SecurityGroupInUse", f"Security Group {group} in use.")
     owner.remove(f"{NETWORK}/ports/{port}")
     owner.remove(f"{NETWORK}/security-groups/{group}")
     default = owner.get(f"{NETWORK}/security-groups?name=default")["security_groups"][0]["id"]
@@ -122,19 +119,18 @@ def test_a_port_of_a_server(owner: Login) -> None:
     wanted = {"name": "t", "flavorRef": owner.flavor("m1.tiny"), "imageRef": owner.image()}
     _kept(
         owner,
-        "POST",
-        f"{COMPUTE}/servers",
+        f"POST {COMPUTE}/servers",
         "conflictingRequest",
         f"Port {port} is still in use.",
         {"server": wanted | {"networks": [{"port": port}]}},
     )
     for change in ({"device_id": "x"}, {"device_id": ""}):
         kind, text = "PortInUse", f"Port already has an attached device {server}"
-        _kept(owner, "PUT", f"{NETWORK}/ports/{port}", kind, text, {"port": change})
+        _kept(owner, f"PUT {NETWORK}/ports/{port}", kind, text, {"port": change})
     subnet = owner.get(f"{NETWORK}/ports/{port}")["port"]["fixed_ips"][0]["subnet_id"]
     router = _router(owner, subnet)
     text = f"Port already has an attached device {server}"
-    _kept(owner, "PUT", f"{NETWORK}/routers/{router}/add_router_interface", "PortInUse", text, {"port_id": port})
+    _kept(owner, f"PUT {NETWORK}/routers/{router}/add_router_interface", "PortInUse", text, {"port_id": port})
     owner.remove(f"{COMPUTE}/servers/{server}")
     owner.server_gone(server)
     # it was the user's, so it stays, and is free
@@ -182,7 +178,7 @@ def test_a_verb_in_the_wrong_state(owner: Login, state: str, action: Any, text: 
     if state == "SHUTOFF":
         assert owner.ask("POST", path, {"os-stop": None}).status == 202
         owner.server_is(server, state)
-    _kept(owner, "POST", path, "conflictingRequest", text.format(id=server), action)
+    _kept(owner, f"POST {path}", "conflictingRequest", text.format(id=server), action)
 
 
 def test_a_locked_server(admin: Login, owner: Login) -> None:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,16 +32,27 @@ def cloud(tmp_path: Path) -> Iterator[SimulatedCloud]:
     made.down("--wipe")
 
 
+@dataclass
+class Promises:
+    """Names of servers whose create was acknowledged, whose delete was, and of which nobody knows."""
+
+    made: set[str] = field(default_factory=set)
+    gone: set[str] = field(default_factory=set)
+    unsure: set[str] = field(default_factory=set)
+
+    def add(self, other: Promises) -> None:
+        self.made |= other.made
+        self.gone |= other.gone
+        self.unsure |= other.unsure
+
+
 class Worker(threading.Thread):
     """Creates and deletes servers until the cloud goes away; remembers what it was promised."""
 
     def __init__(self, owner: Login, wanted: dict[str, Any], label: str, chance: random.Random) -> None:
         super().__init__()
         self._owner, self._wanted, self._label, self._chance = owner, wanted, label, chance
-        #: names of servers whose create was acknowledged, whose delete was, and of which nobody knows
-        self.made: set[str] = set()
-        self.gone: set[str] = set()
-        self.unsure: set[str] = set()
+        self.promised = Promises()
         self.wrong: list[Any] = []
 
     def run(self) -> None:
@@ -61,24 +73,24 @@ class Worker(threading.Thread):
                 self.wrong.append(error)
 
     def _make(self, name: str) -> tuple[str, str]:
-        self.unsure.add(name)
+        self.promised.unsure.add(name)
         answer = self._owner.ask("POST", f"{COMPUTE}/servers", {"server": self._wanted | {"name": name}}, again=False)
         if answer.status != 202:
             self.wrong.append(answer)
             raise EOFError
-        self.unsure.discard(name)
-        self.made.add(name)
+        self.promised.unsure.discard(name)
+        self.promised.made.add(name)
         return name, answer.json()["server"]["id"]
 
     def _take_away(self, name: str, server_id: str) -> None:
-        self.made.discard(name)
-        self.unsure.add(name)
+        self.promised.made.discard(name)
+        self.promised.unsure.add(name)
         answer = self._owner.ask("DELETE", f"{COMPUTE}/servers/{server_id}", again=False)
         if answer.status != 204:
             self.wrong.append(answer)
             raise EOFError
-        self.unsure.discard(name)
-        self.gone.add(name)
+        self.promised.unsure.discard(name)
+        self.promised.gone.add(name)
 
 
 def kill_everything(cloud: SimulatedCloud) -> None:
@@ -173,9 +185,7 @@ def test_killed_at_any_moment(cloud: SimulatedCloud) -> None:
     assert admin.ask("PUT", f"{NETWORK}/quotas/{owner.project_id}", {"quota": {"port": -1}}).status == 200
     network, _ = new_network(owner, "10.20.0.0/16")
     wanted = {"flavorRef": owner.flavor("m1.tiny"), "imageRef": owner.image(), "networks": [{"uuid": network}]}
-    made: set[str] = set()
-    gone: set[str] = set()
-    unsure: set[str] = set()
+    promised = Promises()
     for turn in range(ROUNDS):
         workers = [Worker(owner, wanted, f"t{turn}-w{n}", random.Random(f"{seed}/{turn}/{n}")) for n in range(WORKERS)]
         for worker in workers:
@@ -185,13 +195,13 @@ def test_killed_at_any_moment(cloud: SimulatedCloud) -> None:
         for worker in workers:
             worker.join()
             assert not worker.wrong, (seed, turn, worker.wrong)
-            made, gone, unsure = made | worker.made, gone | worker.gone, unsure | worker.unsure
+            promised.add(worker.promised)
         cloud.up()
         # the token of before is still one
         wait_until(lambda: owner.ask("GET", f"{COMPUTE}/servers").status == 200, "the cloud answers")
         if turn % 3 == 2:
-            _converged(cloud, owner, made, gone, unsure, f"seed {seed}, turn {turn}")
-    _converged(cloud, owner, made, gone, unsure, f"seed {seed}, at the end")
+            _converged(cloud, owner, promised, f"seed {seed}, turn {turn}")
+    _converged(cloud, owner, promised, f"seed {seed}, at the end")
     for server in owner.get(f"{COMPUTE}/servers?limit=1000")["servers"]:
         owner.remove(f"{COMPUTE}/servers/{server['id']}")
     wait_until(lambda: not owner.get(f"{COMPUTE}/servers")["servers"], "all servers are gone")
@@ -201,16 +211,15 @@ def test_killed_at_any_moment(cloud: SimulatedCloud) -> None:
     assert '"traceback"' not in cloud.log()
 
 
-def _converged(
-    cloud: SimulatedCloud, owner: Login, made: set[str], gone: set[str], unsure: set[str], where: str
-) -> None:
+def _converged(cloud: SimulatedCloud, owner: Login, promised: Promises, where: str) -> None:
     wait_until(lambda: not unsettled(cloud), lambda: f"{where}: {unsettled(cloud)}")
     check_counts(cloud)
     names = Counter(server["name"] for server in owner.get(f"{COMPUTE}/servers?limit=1000")["servers"])
     assert not [name for name, count in names.items() if count > 1], where
-    assert made <= names.keys(), (where, made - names.keys())
-    assert not gone & names.keys(), (where, gone & names.keys())
-    assert names.keys() <= made | unsure, (where, names.keys() - made - unsure)
+    assert promised.made <= names.keys(), (where, promised.made - names.keys())
+    assert not promised.gone & names.keys(), (where, promised.gone & names.keys())
+    unknown = names.keys() - promised.made - promised.unsure
+    assert not unknown, (where, unknown)
 
 
 def test_the_control_plane_alone_is_killed_under_load(cloud: SimulatedCloud) -> None:
