@@ -67,7 +67,7 @@ class ComputeService:
     def __init__(self, parts: ServiceParts) -> None:
         self._parts = parts
         world, db = parts.world, parts.db
-        rows = ServerRows(world)
+        rows = ServerRows()
         self.lease = Lease(LEASES, db, world, "conductor", SAGAS.free)
         deps = Deps(db=db, calls=parts.calls, chooser=parts.chooser)
         kinds = {f"{kind.name}/{kind.version}": kind for kind in parts.kinds}

@@ -35,7 +35,7 @@ class Resources(Protocol):
     async def project(self, tx: Tx, resource_id: str, saga_id: str, task_state: str | None) -> None:
         """Show the task of the saga, if the row still belongs to it."""
 
-    async def alarm(self, tx: Tx, resource_id: str, saga_id: str, reason: str) -> None:
+    async def alarm(self, tx: Tx, resource_id: str, saga_id: str, reason: str, now: Micros) -> None:
         """An undo has failed `_UNDO_ALARM` times: show it."""
 
 
@@ -360,7 +360,8 @@ class _Turn:
         message = error.message if isinstance(error, errors.Error) else f"{type(error).__name__}: {error}"
         tries = self._row.tries + 1
         pause = min(30.0, 0.2 * 2 ** min(tries, 10)) * self._world.random().uniform(0.8, 1.2)
-        due = self._world.now() + int(pause * 1e6)
+        now = self._world.now()
+        due = now + int(pause * 1e6)
         unwinding = self._row.state == "unwinding"
         kept = self._error if unwinding else message
         known = isinstance(error, errors.Error)
@@ -371,6 +372,6 @@ class _Turn:
             await self._tables.park(tx, self._row, due, kept)
             if unwinding and tries == _UNDO_ALARM:
                 reason = f"cannot be undone yet ({tries} tries): {message}"
-                await self._resources.alarm(tx, self._row.resource_id, self._row.id, reason)
+                await self._resources.alarm(tx, self._row.resource_id, self._row.id, reason, now)
 
         await self._db.write(unit)

@@ -20,7 +20,8 @@ from kilostack.core.world import World
 from kilostack.store.database import Database, Tx
 from kilostack.wire.calls import Actor, Answers, LocalCalls, Nothing
 from kilostack.wire.compute import HostFacts
-from kilostack.wire.hosts import ChangesAsked
+from kilostack.wire.hosts import NETWORK as NETWORK_HOSTS
+from kilostack.wire.hosts import ChangesAsked, ChangesSeen
 from kilostack.wire.image_calls import GET_IMAGE, ImageAsked, ImageFacts
 from kilostack.wire.network_calls import (
     CHANGE_GROUP,
@@ -82,6 +83,7 @@ class Neighbours:
         self.answers.add(GET_IMAGE, self.image)
         self.answers.add(CHECK_NICS, self.nics)
         self.answers.add(CHANGE_GROUP, self.group)
+        self.answers.add(NETWORK_HOSTS.changes, self.changes)
         self.answers.add(PROVIDERS, self.providers)
         self.answers.add(DESCRIBE_SERVER, self.describe)
         self.answers.add(PROJECT_GROUPS, self.groups)
@@ -112,6 +114,9 @@ class Neighbours:
             raise errors.NotFound("Security group missing not found.")
         self.group_changes.append(asked)
         return Nothing()
+
+    async def changes(self, asked: ChangesAsked, actor: Actor) -> ChangesSeen:
+        return ChangesSeen(asked.after, ())
 
     async def describe(self, asked: ServerPorts, actor: Actor) -> ServerNetworkDetail:
         port = ServerPort(
@@ -152,7 +157,7 @@ def make_parts(db: Database, world: World, neighbours: Neighbours) -> Parts:
     return Parts(
         db=db,
         world=world,
-        sagas=Sagas(SAGAS, ServerRows(world)),
+        sagas=Sagas(SAGAS, ServerRows()),
         calls=calls,
         policy=Policy(RULES),
         kinds={kind.name: kind for kind in KINDS},

@@ -11,6 +11,7 @@ from sqlalchemy import MetaData, Table, update
 from kilostack.bus.hints import LocalHints
 from kilostack.core import errors
 from kilostack.core.context import Context
+from kilostack.core.world import Micros
 from kilostack.store.database import Tx
 from kilostack.store.records import Records
 from kilostack.store.sql import Query, p, text, uuid
@@ -144,7 +145,7 @@ class Rows:
     async def project(self, tx: Tx, resource_id: str, saga_id: str, task_state: str | None) -> None:
         await tx.run(_PROJECT, box=resource_id, saga=saga_id, shown=task_state)
 
-    async def alarm(self, tx: Tx, resource_id: str, saga_id: str, reason: str) -> None:
+    async def alarm(self, tx: Tx, resource_id: str, saga_id: str, reason: str, now: Micros) -> None:
         box = await BOXES.get(tx, id=resource_id)
         await BOXES.update(tx, msgspec.structs.replace(box, state=f"alarm: {reason}"))
 

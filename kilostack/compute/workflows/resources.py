@@ -7,7 +7,7 @@ import logging
 from kilostack.compute.model.server import Fault, ServerState
 from kilostack.compute.store import servers
 from kilostack.compute.store.tables import SERVERS
-from kilostack.core.world import World
+from kilostack.core.world import Micros
 from kilostack.store.database import Tx
 
 _LOG = logging.getLogger("kilostack.compute.sagas")
@@ -16,16 +16,12 @@ _LOG = logging.getLogger("kilostack.compute.sagas")
 class ServerRows:
     """`workflow.runner.Resources` of compute."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-
     async def project(self, tx: Tx, resource_id: str, saga_id: str, task_state: str | None) -> None:
         await servers.project(tx, resource_id, saga_id, task_state)
 
-    async def alarm(self, tx: Tx, resource_id: str, saga_id: str, reason: str) -> None:
+    async def alarm(self, tx: Tx, resource_id: str, saga_id: str, reason: str, now: Micros) -> None:
         server = await SERVERS.find(tx, id=resource_id)
         _LOG.error("saga %s of server %s: %s", saga_id, resource_id, reason)
         if server is not None and server.saga_id == saga_id:
-            now = self._world.now()
             fault = Fault(code=500, message=f"Cleaning up {reason}", created_at=now)
             await servers.change(tx, server, now, state=ServerState.ERROR, fault=fault)
