@@ -63,6 +63,9 @@ class ServerActionsApi:
         length = (await request.json())["os-getConsoleOutput"].get("length")
         lines = None if length is None or int(length) < 0 else int(length)
         text = await self._servers.console(request.ctx, request.params["server_id"], lines)
+        if lines:
+            # what follows the last line break is a line, too, as upstream counts
+            text = "\n".join(text.split("\n")[-lines:])
         return Response(200, {"output": _UNPRINTABLE.sub("", text)})
 
     async def add_group(self, request: Request) -> Response:

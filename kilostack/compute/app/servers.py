@@ -21,12 +21,13 @@ from kilostack.compute.app.parts import (
 from kilostack.compute.model.server import Server, ServerState, vm_state
 from kilostack.compute.store import guests, quotas, server_lists, servers
 from kilostack.compute.store.server_lists import Ask, Line
-from kilostack.compute.store.tables import GUESTS
+from kilostack.compute.store.tables import FOLLOWS_NETWORK, GUESTS, PLACES
 from kilostack.core.context import Context
-from kilostack.core.errors import BadRequest, Conflict, Forbidden, NotFound, OverQuota
+from kilostack.core.errors import BadRequest, Conflict, Forbidden, NotFound, OverQuota, Unavailable
 from kilostack.core.world import Micros
 from kilostack.store.database import Tx
 from kilostack.wire.compute import Guest
+from kilostack.wire.hosts import NETWORK, ChangesAsked
 from kilostack.wire.network_calls import CHANGE_GROUP, GroupChange
 
 Edit = Callable[[Server], Mapping[str, Any]]
@@ -34,6 +35,7 @@ _TAGGABLE = frozenset({ServerState.ACTIVE, ServerState.SHUTOFF})
 #: what the guest may read about itself
 _TOLD = frozenset({"name", "hostname", "metadata"})
 MAX_TAGS = 50
+_SHOWN_WITHIN_S, _LOOK_S = 1.0, 0.005
 
 
 class Servers:
@@ -172,6 +174,23 @@ class Servers:
         server = await self.get(ctx, server_id, "os-security-groups:add" if add else "os-security-groups:remove")
         change = GroupChange(server_id=server.id, group=group, add=add)
         await self.parts.calls.call(CHANGE_GROUP, change, actor(ctx))
+        await self._until_shown(ctx)
+
+    async def _until_shown(self, ctx: Context) -> None:
+        """Let the follower of network come to what has just changed there, so that the caller is shown it."""
+        parts = self.parts
+        deadline = parts.world.monotonic() + _SHOWN_WITHIN_S
+        reached = await self._reached()
+        try:
+            last = (await parts.calls.call(NETWORK.changes, ChangesAsked(reached), actor(ctx))).last
+        except Unavailable:
+            return
+        while reached < last and parts.world.monotonic() < deadline:
+            await parts.world.sleep(_LOOK_S)
+            reached = await self._reached()
+
+    async def _reached(self) -> int:
+        return await self.parts.db.read(lambda tx: PLACES.get(tx, FOLLOWS_NETWORK))
 
     async def console(self, ctx: Context, server_id: str, length: int | None) -> str:
         """What the guest has written to its console. Raises `Conflict` when there is nothing to read from."""

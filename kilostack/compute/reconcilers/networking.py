@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from kilostack.bus.hints import Hints
 from kilostack.compute.store import servers
-from kilostack.compute.store.tables import PLACES, SERVERS
+from kilostack.compute.store.tables import FOLLOWS_NETWORK, PLACES, SERVERS
 from kilostack.compute.store.tables import servers as table
 from kilostack.core.context import internal
 from kilostack.core.world import World
@@ -19,7 +19,6 @@ from kilostack.wire.hosts import NETWORK, ChangesAsked, ChangesSeen
 from kilostack.wire.network_calls import ADDRESSES, AddressesAsked, ServerNetworking
 from kilostack.workflow.follower import follow
 
-_NAME = "network"
 _PREFIX = "server/"
 _BATCH = 100
 _ALL = Query(select(table.c.id).order_by(table.c.id))
@@ -37,7 +36,7 @@ class Networking:
         await follow(self._place, self._changes, self._apply, self._world, (self._hints, "network.feed"))
 
     async def _place(self) -> int:
-        return await self._db.read(lambda tx: PLACES.get(tx, _NAME))
+        return await self._db.read(lambda tx: PLACES.get(tx, FOLLOWS_NETWORK))
 
     async def _changes(self, after: int) -> ChangesSeen:
         return await self._calls.call(NETWORK.changes, ChangesAsked(after), self._actor)
@@ -49,7 +48,7 @@ class Networking:
             ids = [key.removeprefix(_PREFIX) for key in keys if key.startswith(_PREFIX)]
         for start in range(0, len(ids), _BATCH):
             await self._refresh(tuple(ids[start : start + _BATCH]))
-        await self._db.write(lambda tx: PLACES.set(tx, _NAME, seq))
+        await self._db.write(lambda tx: PLACES.set(tx, FOLLOWS_NETWORK, seq))
 
     async def _refresh(self, ids: tuple[str, ...]) -> None:
         shown = await self._calls.call(ADDRESSES, AddressesAsked(ids), self._actor)

@@ -23,6 +23,8 @@ FENCE = Fence(META)
 LEASES = LeaseTables(META)
 SAGAS = SagaTables(META, "compute.sagas")
 PLACES = Places(META)
+#: the follower of network's feed
+FOLLOWS_NETWORK = "network"
 
 servers = Table(
     "servers",
