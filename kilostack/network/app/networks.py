@@ -15,7 +15,7 @@ from kilostack.network.app.parts import Parts
 from kilostack.network.app.removals import remove_port
 from kilostack.network.model import port as port_model
 from kilostack.network.model.records import Network
-from kilostack.network.store import addresses, networks, projects
+from kilostack.network.store import addresses, networks, projects, routers
 from kilostack.network.store.changes import Change
 from kilostack.network.store.tables import FLOATING_IPS, NETWORKS, PORTS
 from kilostack.store.database import Tx
@@ -129,7 +129,7 @@ class Networks:
         return found
 
     async def delete(self, ctx: Context, network_id: str, expect: int | None) -> None:
-        """Remove the network with its subnets and DHCP port; any other port keeps it."""
+        """Remove the network with its subnets, DHCP port and idle floating IPs; any other port keeps it."""
         now = self._parts.world.now()
 
         async def unit(tx: Tx) -> None:
@@ -141,13 +141,23 @@ class Networks:
             await change.lock(f"network/{network_id}")
             await addresses.lock(tx, network_id)
             ports = await PORTS.where(tx, network_id=network_id)
-            users = [port.id for port in ports if port.device_owner not in port_model.AUTOMATIC_OWNERS]
+            floating = await FLOATING_IPS.where(tx, floating_network_id=network_id)
+            loose = [floating_ip for floating_ip in floating if floating_ip.port_id is None]
+            held = {floating_ip.floating_port_id for floating_ip in loose}
+            users = [
+                port.id
+                for port in ports
+                if port.device_owner not in port_model.AUTOMATIC_OWNERS and port.id not in held
+            ]
             if users:
                 raise failures.network_in_use(
                     network_id,
                     "There are one or more ports still in use on the network, id for these ports is: "
                     + ",".join(users[:20]),
                 )
+            for floating_ip in loose:
+                await projects.give(tx, floating_ip.project_id, floatingip=1)
+                await routers.delete_floating_ip(change, floating_ip)
             for port in ports:
                 await remove_port(change, port, now)
             # read again: the locks were taken after the first look
