@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from sqlalchemy import MetaData, Table, delete, func, or_, select, update
+from sqlalchemy import Index, MetaData, Table, delete, func, or_, select, update
 
 from kilostack.core.context import Context
 from kilostack.core.world import Micros
 from kilostack.store.database import Tx
 from kilostack.store.records import Records
 from kilostack.store.sql import Query, boolean, integer, json, long_text, p, text, uuid
+
+#: `due_at` of what has ended: who looks for work by the index finds none of the thousands that are kept for a while
+_NEVER = (1 << 63) - 1
 
 
 class LostLease(Exception):
@@ -78,7 +81,7 @@ class SagaTables:
             boolean("cancelled"),
             uuid("owner", null=True, index=True),
             integer("epoch"),
-            uuid("waits_for", null=True, index=True),
+            uuid("waits_for", null=True),
             integer("due_at", index=True),
             integer("deadline_at"),
             integer("tries"),
@@ -86,6 +89,7 @@ class SagaTables:
             long_text("error"),
             integer("created_at"),
             integer("ended_at", null=True),
+            Index("ix_sagas_ready", "waits_for", "due_at"),
         )
         log = Table(
             "saga_log",
@@ -122,7 +126,7 @@ class SagaTables:
         self._end = Query(
             update(sagas)
             .where(mine)
-            .values(state="ended", outcome=p("how"), owner=None, ended_at=p("now"), error=p("new_error"))
+            .values(state="ended", outcome=p("how"), owner=None, ended_at=p("now"), error=p("new_error"), due_at=_NEVER)
         )
         self._next = Query(update(sagas).where(c.waits_for == p("saga")).values(waits_for=None))
         self._cancel = Query(
@@ -132,10 +136,10 @@ class SagaTables:
             update(sagas).where(c.resource_id == p("resource"), alive).values(due_at=0, wakes=c.wakes + 1)
         )
         self._free = Query(update(sagas).where(c.owner == p("dead"), alive).values(owner=None, due_at=0))
-        self._living = Query(select(func.count()).select_from(sagas).where(alive))
+        self._living = Query(select(func.count()).select_from(sagas).where(alive, c.due_at < _NEVER))
         self._old = Query(delete(sagas).where(c.state == "ended", or_(c.ended_at.is_(None), c.ended_at < p("before"))))
-        ended = select(c.id)
-        self._old_log = Query(delete(log).where(log.c.saga_id.not_in(ended)))
+        kept = select(c.id)
+        self._old_log = Query(delete(log).where(log.c.saga_id.not_in(kept)))
 
     async def ready(self, tx: Tx, now: Micros, limit: int) -> list[str]:
         """Ids of sagas that somebody should claim now, the most overdue first."""
