@@ -119,7 +119,7 @@ class Story:
         assert answer.status in (202, 404, 409), answer.body
 
 
-_KINDS = ("control", "agent", "agent", "cable", "guest", "machine", "stop", "drain", "sick")
+_KINDS = ("control", "agent", "agent", "cable", "guest", "machine", "stop", "drain", "sick", "pause")
 
 
 class Trouble:
@@ -128,14 +128,14 @@ class Trouble:
     def __init__(self, simulation: Simulation) -> None:
         self._simulation, self._chance = simulation, simulation.chance
         self.second: Control | None = None
+        self.kinds: tuple[str, ...] = _KINDS
         self.told: list[str] = []
 
     async def make(self) -> None:
         """Go on until cancelled."""
         while True:
             await self._simulation.here.sleep(self._chance.random() * 4)
-            pauses = 1 if self.second is None else 4
-            kind = self._chance.choice((*_KINDS, *["pause"] * pauses))
+            kind = self._chance.choice(self.kinds)
             self.told.append(f"{self._simulation.loop.time():.2f} {kind}")
             machine = self._chance.choice(self._simulation.machines)
             if kind == "control":
@@ -172,7 +172,7 @@ class Trouble:
         while loop.time() < end and not invariants.taken_over(self._simulation, paused.cloud.compute.runner.under_way):
             await here.sleep(0.05)
         # it wakes up while the one that took over is at work
-        paused.world.paused_until = loop.time() + self._chance.random() * 0.5
+        paused.world.paused_until = loop.time() + self._chance.random() * 0.3
 
     async def _kill_control(self) -> None:
         control = self._simulation.control
@@ -242,6 +242,11 @@ async def play(loop: VirtualLoop, folder: Path, seed: int, kinds: Sequence[Saga]
         await story.prepare()
         simulation.faults = _faults(simulation)
         second = trouble.second = await _second_conductor(simulation) if chance.random() < 0.4 else None
+        if second is not None and chance.random() < 0.5:
+            # a duel: slow calls, and nothing else goes wrong but that conductors stand still
+            simulation.faults.calm()
+            simulation.faults.delay_s = 0.4
+            trouble.kinds = ("pause",)
         tasks = [loop.create_task(story.client()) for _ in range(3)]
         making = loop.create_task(trouble.make())
         watching = loop.create_task(_watch(simulation))
