@@ -79,6 +79,8 @@ class Neighbours:
 
     def __init__(self) -> None:
         self.group_changes: list[GroupChange] = []
+        #: the newest number of network's feed
+        self.newest = 0
         self.answers = Answers()
         self.answers.add(GET_IMAGE, self.image)
         self.answers.add(CHECK_NICS, self.nics)
@@ -116,7 +118,7 @@ class Neighbours:
         return Nothing()
 
     async def changes(self, asked: ChangesAsked, actor: Actor) -> ChangesSeen:
-        return ChangesSeen(asked.after, ())
+        return ChangesSeen(max(asked.after, self.newest), ())
 
     async def describe(self, asked: ServerPorts, actor: Actor) -> ServerNetworkDetail:
         port = ServerPort(

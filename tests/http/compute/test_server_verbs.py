@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from kilostack.compute.model.server import ServerState
-from kilostack.compute.store.tables import SAGAS
+from kilostack.compute.store.tables import FOLLOWS_NETWORK, PLACES, SAGAS
 from tests.compute.stand_ins import finish_build
 from tests.http.compute.face import Cloud
+from tests.waiting import until
 
 
 async def _act(
@@ -127,6 +128,23 @@ async def test_security_groups_are_changed_by_network(cloud: Cloud) -> None:
     assert (answer.status, list(answer.json())) == (404, ["itemNotFound"])
     assert (await _act(cloud, server_id, {"addSecurityGroup": {}})).status == 400
     assert (await _act(cloud, server_id, {"addSecurityGroup": {"name": "web"}}, token="reader")).status == 403
+
+
+async def test_a_changed_group_is_shown_to_who_asks_next(cloud: Cloud) -> None:
+    server_id = await cloud.server()
+    cloud.neighbours.newest = 7
+
+    async def changed() -> bool:
+        return bool(cloud.neighbours.group_changes)
+
+    async def follow() -> None:
+        await until(changed)
+        await cloud.db.write(lambda tx: PLACES.set(tx, FOLLOWS_NETWORK, 7))
+
+    following = cloud.parts.world.spawn(follow(), "follower")
+    assert (await _act(cloud, server_id, {"removeSecurityGroup": {"name": "web"}})).status == 202
+    assert await cloud.db.read(lambda tx: PLACES.get(tx, FOLLOWS_NETWORK)) == 7
+    await following
 
 
 async def test_the_console_is_read_from_the_host(cloud: Cloud) -> None:
