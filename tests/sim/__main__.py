@@ -10,7 +10,7 @@ import os
 import sys
 import time
 
-from tests.sim.scenario import run_seed
+from tests.sim.seeds import run_seed
 
 
 def main() -> None:

@@ -71,7 +71,7 @@ def _play(first: int, seeds: int, seconds: float, folder: str) -> None:
 
     measured = coverage.Coverage(data_file=f"{folder}/data", data_suffix=True, include=MEASURED, omit=LEFT_OUT)
     measured.start()
-    from tests.sim.scenario import run_seed
+    from tests.sim.seeds import run_seed
 
     logging.basicConfig(level=logging.CRITICAL)
     end = time.monotonic() + seconds

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from kilostack.agents.runtime.journal import FileStore
 from kilostack.agents.runtime.runtime import AgentRuntime
 from kilostack.assembly.agent import AgentGround, build
 from kilostack.assembly.cloud import SCHEMAS, Cloud, Ground, Seed
@@ -96,19 +97,6 @@ class UnkindCalls:
             return
 
 
-class MemoryStore:
-    """A journal on a disk that outlives its agent."""
-
-    def __init__(self) -> None:
-        self.content: bytes | None = None
-
-    def read(self) -> bytes | None:
-        return self.content
-
-    def write(self, content: bytes) -> None:
-        self.content = content
-
-
 class Control:
     """One process of the control plane."""
 
@@ -122,7 +110,7 @@ class Control:
         for name, (meta, schema) in SCHEMAS.items():
             self.databases[name].prepare(name, schema, meta)
         self.channels: dict[MemoryChannel, None] = {}
-        local = LocalCalls(self.world)
+        local = self.calls = LocalCalls(self.world)
         ground = Ground(
             world=self.world,
             hints=hints,
@@ -182,7 +170,7 @@ class Machine:
         self._simulation, self.name = simulation, name
         self.guests = SimulatedMachine(simulation.loop.time, WELL)
         self.network = SimulatedHostNetwork()
-        self.journal = MemoryStore()
+        self.journal = FileStore(simulation.folder / f"{name}.journal")
         self.world: SimWorld | None = None
         self.runtime: AgentRuntime | None = None
         self.channels: dict[MemoryChannel, None] = {}
