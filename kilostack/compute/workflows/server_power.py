@@ -21,8 +21,11 @@ async def set_power(tx: Tx, deps: Deps, run: Run) -> None:
         raise Refused("The server is on no host.")
 
     def edit(guest: Guest) -> Guest:
-        if params.boot_kind is None:
+        if params.boot_kind is None and (params.power == "off" or guest.power == "on"):
             return msgspec.structs.replace(guest, power=params.power)
+        if params.boot_kind is None:
+            # a start is a boot of its own: the host would take the one that has ended by itself for this one
+            return msgspec.structs.replace(guest, power=params.power, boot=guest.boot + 1)
         return msgspec.structs.replace(guest, power=params.power, boot=guest.boot + 1, boot_kind=params.boot_kind)
 
     await guests.change(tx, placed, run.now, edit)

@@ -14,6 +14,7 @@ import pytest
 from kilostack.compute.service import KINDS
 from kilostack.compute.workflows import server_create
 from kilostack.core.errors import Refused
+from kilostack.drivers.guests.port import Stop
 from kilostack.workflow.saga import Saga, Step
 from tests.sim import invariants
 from tests.sim.cloud import Simulation
@@ -107,6 +108,22 @@ async def whole_life(simulation: Simulation) -> None:
 
 def test_each_saga_succeeds(tmp_path: Path) -> None:
     simulate(tmp_path, whole_life)
+
+
+def test_a_guest_that_shut_itself_down_is_started_by_its_owner(tmp_path: Path) -> None:
+    async def body(simulation: Simulation) -> None:
+        server_id = await create(simulation)
+        await becomes(simulation, server_id, "ACTIVE")
+        for _ in range(2):
+            (machine,) = (machine for machine in simulation.machines if server_id in machine.guests.guests)
+            machine.guests.end(server_id, Stop.ITSELF)
+            await becomes(simulation, server_id, "SHUTOFF")
+            await settles(simulation, server_id)
+            await act(simulation, server_id, {"os-start": None})
+            await becomes(simulation, server_id, "ACTIVE")
+            await settles(simulation, server_id)
+
+    simulate(tmp_path, body)
 
 
 def _twice(call: Any) -> Any:
