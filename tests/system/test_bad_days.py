@@ -130,8 +130,9 @@ def _script(path: Path, text: str) -> Path:
 
 @pytest.fixture
 def real_qemu(tmp_path: Path) -> str:
-    """The words with which scripts go on to a copy, which does not find its firmware by itself."""
-    return f"{shutil.copy(QEMU, tmp_path / QEMU.name)} -L /usr/share/qemu -L /usr/share/seabios"
+    """The words with which scripts go on to a copy, which does not find what belongs to it by itself."""
+    copy = shutil.copy(QEMU, tmp_path / QEMU.name)
+    return f"env QEMU_MODULE_DIR=/usr/lib/x86_64-linux-gnu/qemu {copy} -L /usr/share/qemu -L /usr/share/seabios"
 
 
 def test_qemu_is_missing(cloud: RealCloud, view: MountNamespace, owner: Login, network: str) -> None:
