@@ -17,6 +17,7 @@ from pathlib import Path
 import uvicorn
 import uvloop
 
+from kilostack.assembly import open_files
 from kilostack.assembly.cloud import SCHEMAS, Cloud, Ground, Seed
 from kilostack.assembly.simulated_hosts import SimulatedHosts
 from kilostack.bus.hints import LocalHints
@@ -40,6 +41,7 @@ _BACKLOG = 512
 def main(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT. Exits with a message when it cannot."""
     log_to_stderr("control-plane")
+    open_files.allow(open_files.MOST_OF_CONTROL_PLANE)
     try:
         uvloop.run(serve(settings))
     except (DamagedDatabase, WrongSchema, WrongMasterKey) as error:

@@ -15,6 +15,7 @@ import signal
 import uvloop
 
 from kilostack.agents.runtime.journal import FileStore
+from kilostack.assembly import open_files
 from kilostack.assembly.agent import AgentGround, build
 from kilostack.core.settings import Settings
 from kilostack.core.telemetry import log_to_stderr
@@ -33,6 +34,7 @@ _LOG = logging.getLogger("kilostack.agent")
 def main(settings: Settings, host: str) -> None:
     """Be the agent of `host` until a signal."""
     log_to_stderr(f"agent {host}")
+    open_files.allow(open_files.MOST_OF_AGENT)
     uvloop.run(serve(settings, host))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import socket
 import sqlite3
@@ -196,3 +197,22 @@ def test_a_state_directory_that_is_a_trap(tmp_path: Path) -> None:
     made.kilostack("down", "--state-dir", str(state), "--wipe", check=False)
     assert victim.read_text() == "precious"
     assert (victim_dir / "file").read_text() == "precious"
+
+
+def test_more_clients_than_a_shell_lets_a_process_have_files(tmp_path: Path) -> None:
+    made = SimulatedCloud(tmp_path, "crowded")
+    made.front = ("prlimit", "--nofile=1024:8192", "--")
+    made.up()
+    crowd: list[socket.socket] = []
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        for _ in range(1200):
+            crowd.append(socket.create_connection(("127.0.0.1", made.port), timeout=10))
+            if len(crowd) % 100 == 0:
+                assert made.ask("GET", "/healthz").status == 200
+        assert made.log_in("demo").server("in the crowd")["status"] == "ACTIVE"
+    finally:
+        for connection in crowd:
+            connection.close()
+        made.down("--wipe")
