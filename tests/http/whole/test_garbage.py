@@ -76,7 +76,7 @@ def _wrong(answer: Answer, asked: Garbage) -> str | None:
         message = message_of(answer.json(), answer.status)
     except (ValueError, AssertionError, AttributeError, KeyError, TypeError) as error:
         return f"is in no dialect: {error!r}"
-    if len(message) > 5000:
+    if len(message) > 2100:
         return f"tells {len(message)} characters"
     return None
 
