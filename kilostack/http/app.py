@@ -28,7 +28,6 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _READS = {"GET", "HEAD"}
 _NO_BODY = {204, 304}
 _LONGEST_MESSAGE = 2000
-_LONGEST_MESSAGE = 2000
 
 
 class Observer:
@@ -130,9 +129,6 @@ class Service:
 
     def failed(self, error: errors.Error, request: Request) -> Response:
         """The answer to an error, in the dialect of this service."""
-        if len(error.message) > _LONGEST_MESSAGE:
-            # whoever sent a megabyte does not want it back
-            error.message = error.message[:_LONGEST_MESSAGE] + "..."
         dialect: Dialect = self.api.dialect
         if len(error.message) > _LONGEST_MESSAGE:
             # it repeats what was sent: a megabyte sent is not a megabyte sent back
