@@ -64,7 +64,7 @@ def _stops_and_starts(client: UserCloud, name: str, guest: Guest) -> None:
     assert "409" in client.refused("server", "stop", name)
     client.openstack("server", "start", name)
     eventually("the guest is back", lambda: guest.has_booted_since(boot))
-    assert client.ask("server", "show", name)["status"] == "ACTIVE"
+    eventually("ACTIVE", lambda: client.ask("server", "show", name)["status"] == "ACTIVE", 30)
     assert guest.run("cat /root/asked-to-end; rm /root/asked-to-end") == "asked"
 
 
