@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clouds import UserCloud, eventually
+from tests.clouds import UserCloud, command_line, eventually
 from tests.system.conftest import CLIENTS
 from tests.system.places import Guest, Place, make_place
 
@@ -59,13 +59,13 @@ def _stops_and_starts(client: UserCloud, name: str, guest: Guest) -> None:
     boot = guest.boot()
     client.openstack("server", "stop", name)
     eventually("SHUTOFF", lambda: client.ask("server", "show", name)["status"] == "SHUTOFF")
-    assert not client.processes("qemu-system-x86_64")
+    assert not _runs(client, client.ask("server", "show", name)["id"])
     assert not guest.answers()
     assert "409" in client.refused("server", "stop", name)
     client.openstack("server", "start", name)
     eventually("the guest is back", lambda: guest.has_booted_since(boot))
     eventually("ACTIVE", lambda: client.ask("server", "show", name)["status"] == "ACTIVE", 30)
-    assert guest.run("cat /root/asked-to-end; rm /root/asked-to-end") == "asked"
+    assert guest.run("cat /root/asked-to-end; rm /root/asked-to-end; sync") == "asked"
 
 
 def _reboots(client: UserCloud, name: str, guest: Guest) -> None:
@@ -74,7 +74,7 @@ def _reboots(client: UserCloud, name: str, guest: Guest) -> None:
     boot = guest.boot()
     client.openstack("server", "reboot", "--wait", name)
     eventually("the guest is back", lambda: guest.has_booted_since(boot))
-    assert guest.run("cat /root/asked-to-end; rm /root/asked-to-end") == "asked"
+    assert guest.run("cat /root/asked-to-end; rm /root/asked-to-end; sync") == "asked"
     guest.run("(trap 'echo asked > /root/asked-to-end; sync; exit' TERM; while :; do sleep 1; done) >/dev/null 2>&1 &")
     boot = guest.boot()
     client.openstack("server", "reboot", "--hard", "--wait", name)
@@ -90,9 +90,15 @@ def _reboots(client: UserCloud, name: str, guest: Guest) -> None:
     assert event["action"] == "create" and "Success" in json.dumps(event)
 
 
+def _runs(client: UserCloud, server_id: str) -> bool:
+    return any(server_id in " ".join(command_line(pid)) for pid in client.processes("qemu-system-x86_64"))
+
+
 def _is_deleted(client: UserCloud, name: str, guest: Guest) -> None:
+    server_id = client.ask("server", "show", name)["id"]
+    assert _runs(client, server_id)
     client.openstack("server", "delete", "--wait", name)
-    assert not client.processes("qemu-system-x86_64")
+    assert not _runs(client, server_id)
     assert name in client.refused("server", "show", name)
     shown = client.ask("floating", "ip", "show", guest.address)
     assert (shown["port_id"], shown["status"]) == (None, "DOWN")
