@@ -83,8 +83,8 @@ def _reboots(client: UserCloud, name: str, guest: Guest) -> None:
     assert float(guest.run("cut -d' ' -f1 /proc/uptime")) < 120
     actions = [event["Action"] for event in client.ask("server", "event", "list", name)]
     assert actions == ["reboot", "reboot", "start", "stop", "create"]
-    if client.client == CLIENTS["newest-lowest"]:
-        return  # before 2.51 users see no events of an action, which the newest client does not expect, at any cloud
+    if "2.1" in client.client:
+        return  # before 2.51 users see no events of an action, at any cloud, which the newest client does not expect
     request = client.ask("server", "event", "list", name)[-1]["Request ID"]
     event = client.ask("server", "event", "show", name, request)
     assert event["action"] == "create" and "Success" in json.dumps(event)
