@@ -45,7 +45,8 @@ class Story:
         self._simulation = simulation
         self._chance = simulation.chance
         self.alive: set[str] = set()
-        self._network = self._image = ""
+        #: `narrow` has no address left for a server
+        self._network = self._narrow = self._image = ""
         self._names = 0
 
     async def prepare(self) -> None:
@@ -54,6 +55,10 @@ class Story:
         images = (await ask("GET", "/image/v2/images?name=tiny")).json()["images"]
         self._network, self._image = networks[0]["id"], images[0]["id"]
         admin = self._simulation.admin_token
+        made = await ask("POST", "/network/v2.0/networks", {"network": {"name": "narrow"}})
+        self._narrow = made.json()["network"]["id"]
+        subnet = {"network_id": self._narrow, "ip_version": 4, "cidr": "10.9.9.0/30"}
+        await ask("POST", "/network/v2.0/subnets", {"subnet": subnet})
         huge = {"id": _HUGE, "name": _HUGE, "ram": 128, "vcpus": 1, "disk": 100_000}
         await ask("POST", "/compute/v2.1/flavors", {"flavor": huge}, admin)
 
@@ -83,7 +88,7 @@ class Story:
                 "name": name,
                 "imageRef": self._image,
                 "flavorRef": self._chance.choice(("1", "2", "3", "1", "2", "3", _HUGE)),
-                "networks": [{"uuid": self._network}],
+                "networks": [{"uuid": self._chance.choice((*[self._network] * 5, self._narrow))}],
             }
         }
         try:
