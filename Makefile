@@ -75,7 +75,7 @@ $(STAMPS)/venv-dev: $(STAMPS)/venv-run requirements/dev.txt
 	@echo 'Making .venv ready for tests'
 	@$(AS_USER) sh -c 'PYTHON=$(PYTHON) tools/venv run client dev && mkdir -p $(@D) && touch $@'
 
-$(STAMPS)/image: tools/guest-image $(wildcard tools/guest/* tools/guest/*/*) $(IMAGE_GONE) | $(STAMPS)/packages
+$(STAMPS)/image: tools/guest-image $(shell find tools/guest -type f) $(IMAGE_GONE) | $(STAMPS)/packages
 	@echo 'Building image tiny'
 	@$(AS_USER) sh -c 'mkdir -p $(@D) && tools/guest-image --cached > $@.new && mv $@.new $@'
 
