@@ -6,8 +6,10 @@ whoever claims the saga next, one epoch further.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -102,7 +104,7 @@ class Runner:
     ) -> None:
         self._kinds, self._tables, self._resources, self._deps = kinds, tables, resources, deps
         self._db, self._world, self._hints, self._lease = place
-        self._running: dict[str, Any] = {}
+        self._running: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
         """Claim and run for ever."""
@@ -140,7 +142,10 @@ class Runner:
         ready, due = await self._db.read(unit)
         for saga_id in ready:
             if saga_id not in self._running:
-                self._running[saga_id] = self._world.spawn(self._one(saga_id), f"saga {saga_id}")
+                task = self._world.spawn(self._one(saga_id), f"saga {saga_id}")
+                self._running[saga_id] = task
+                # not in the coroutine: one that is dropped before its first turn never enters its body
+                task.add_done_callback(partial(self._over, saga_id))
         return _POLL_S if due is None else max(0.01, min(_POLL_S, (due - now) / 1e6))
 
     async def _one(self, saga_id: str) -> None:
@@ -162,9 +167,10 @@ class Runner:
             fields = {"saga_id": saga_id}
             _LOG.warning("saga interrupted: %s", error, extra=fields, exc_info=None if known else error)
             await self._give_back(saga_id, owner)
-        finally:
-            self._running.pop(saga_id, None)
-            self._hints.send(self._tables.topic)
+
+    def _over(self, saga_id: str, task: asyncio.Task[None]) -> None:
+        del self._running[saga_id]
+        self._hints.send(self._tables.topic)
 
     async def _give_back(self, saga_id: str, owner: str) -> None:
         async def unit(tx: Tx) -> None:

@@ -14,7 +14,7 @@ from kilostack.store.sqlite import SqliteDatabase
 from kilostack.workflow.saga import Run, Saga, Step
 from tests.sim.loop import VirtualLoop
 from tests.sim.world import SimWorld
-from tests.workflow.toy import CLAIMS, KINDS, MAKE, NEIGHBOUR, Conductor, Deps, Params
+from tests.workflow.toy import CLAIMS, KINDS, MAKE, NEIGHBOUR, SAGAS, Conductor, Deps, Params
 
 STEPS = ("claim", "label", "close")
 
@@ -220,3 +220,31 @@ def test_a_waiting_saga_is_woken_at_once(tmp_path: Path) -> None:
         assert loop.time() - woken < 2.0
 
     simulate(1, body)
+
+
+def test_sagas_dropped_at_any_turn_go_on(tmp_path: Path) -> None:
+    """A process that was taken for dead drops its sagas, those included whose tasks have not begun."""
+
+    async def body(loop: VirtualLoop) -> None:
+        deps = neighbour(loop, tmp_path)
+        conductor = Conductor(SimWorld(loop, "a", 1), tmp_path, deps)
+        await conductor.start()
+        for turns in range(12):
+            await conductor.make(f"box-{turns}", Params())
+            while not conductor.runner.under_way:
+                await asyncio.sleep(0)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await conductor.runner.drop()
+            await _starts_over(conductor)
+            box = await conductor.idle(f"box-{turns}")
+            assert box is not None and box.state == "ready"
+
+    simulate(1, body)
+
+
+async def _starts_over(conductor: Conductor) -> None:
+    """Under a new life, while what the old one held is freed."""
+    old = conductor.lease.id
+    await conductor.lease.start(exclusive=False)
+    await conductor.db.write(lambda tx: SAGAS.free(tx, old))

@@ -207,7 +207,7 @@ async def test_the_driver_boots_and_stops_it(content: bytes, qemu_host: QemuHost
 
     await until(qemu_host, is_ready)
     await driver.stop(guest.id, DEADLINE_S)
-    assert "power button" in await driver.console(guest.id, 5)
+    assert "power button" in await driver.console(guest.id)
     assert await driver.look(guest.id) == Observed(id=guest.id, boot=1, stop=Stop.ASKED)
 
 
