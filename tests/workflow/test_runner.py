@@ -229,18 +229,22 @@ def test_sagas_dropped_at_any_turn_go_on(tmp_path: Path) -> None:
         deps = neighbour(loop, tmp_path)
         conductor = Conductor(SimWorld(loop, "a", 1), tmp_path, deps)
         await conductor.start()
-        for turns in range(12):
+        for turns in range(1, 12):
             await conductor.make(f"box-{turns}", Params())
-            while not conductor.runner.under_way:
-                await asyncio.sleep(0)
-            for _ in range(turns):
-                await asyncio.sleep(0)
+            await _first_turns(conductor, turns)
             await conductor.runner.drop()
             await _starts_over(conductor)
             box = await conductor.idle(f"box-{turns}")
             assert box is not None and box.state == "ready"
 
     simulate(1, body)
+
+
+async def _first_turns(conductor: Conductor, count: int) -> None:
+    """Return when the conductor has a saga under way and `count` turns of the loop have passed."""
+    while count:
+        await asyncio.sleep(0)
+        count -= bool(conductor.runner.under_way)
 
 
 async def _starts_over(conductor: Conductor) -> None:
