@@ -31,7 +31,8 @@ from kilostack.http.discovery import ServiceRoot, cloud_root
 from kilostack.http.routes import Api
 from kilostack.http.verifier import Verifier
 from kilostack.identity.app.bootstrap import ServicePlace
-from kilostack.identity.service import IdentityParts, IdentityService
+from kilostack.identity.app.ground import IdentityParts
+from kilostack.identity.service import IdentityService
 from kilostack.identity.store import tables as identity_tables
 from kilostack.image.service import ImageService
 from kilostack.image.service import Parts as ImageParts

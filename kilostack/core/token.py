@@ -32,6 +32,16 @@ class UnknownKey(BadToken):
     """Looks like a token, but names a key that is not known (yet)."""
 
 
+class TrustClaims(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """The trust that a token was made with."""
+
+    id: str
+    trustor_id: str
+    trustee_id: str
+    #: the token's user is the trustor
+    impersonation: bool
+
+
 class Claims(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Who the bearer is and what they may act on. At most one of project, domain and system is set.
 
@@ -62,6 +72,20 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     credential_name: str = ""
     #: may manage application credentials, although it came from one
     unrestricted: bool = False
+    #: what the credential may be used for: (service type, method, pattern of paths); None for everything
+    access_rules: tuple[tuple[str, str, str], ...] | None = None
+    #: whether the project is a domain
+    is_domain: bool = False
+    #: microseconds since 1970; None never
+    password_expires_at: int | None = None
+    trust: TrustClaims | None = None
+    #: OAuth 1: on whose behalf, and by which grant
+    consumer_id: str = ""
+    access_token_id: str = ""
+    #: of a user from elsewhere: who said so, by which protocol, and the groups that were mapped
+    provider_id: str = ""
+    protocol_id: str = ""
+    group_ids: tuple[str, ...] = ()
 
     @property
     def is_scoped(self) -> bool:
@@ -98,6 +122,13 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
             found.append(scope_subject(self.user_id, "system", "all"))
         if self.credential_id:
             found.append(credential_subject(self.credential_id))
+        if self.trust is not None:
+            found += [trust_subject(self.trust.id), user_subject(self.trust.trustor_id)]
+            found.append(user_subject(self.trust.trustee_id))
+        if self.access_token_id:
+            found += [consumer_subject(self.consumer_id), access_token_subject(self.access_token_id)]
+        if self.provider_id:
+            found.append(provider_subject(self.provider_id))
         found += [role_subject(role_id) for role_id, _ in self.roles]
         return tuple(found)
 
@@ -124,6 +155,23 @@ def role_subject(role_id: str) -> str:
 
 def credential_subject(credential_id: str) -> str:
     return f"credential {credential_id}"
+
+
+def trust_subject(trust_id: str) -> str:
+    return f"trust {trust_id}"
+
+
+def consumer_subject(consumer_id: str) -> str:
+    return f"consumer {consumer_id}"
+
+
+def access_token_subject(access_token_id: str) -> str:
+    return f"access token {access_token_id}"
+
+
+def provider_subject(provider_id: str) -> str:
+    """An identity provider."""
+    return f"provider {provider_id}"
 
 
 def scope_subject(user_id: str, kind: str, scope_id: str) -> str:

@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
-
-import msgspec
 
 from kilostack.core.errors import NotFound, Unavailable
 from kilostack.core.secret import Secret
-from kilostack.core.vault import Entropy, Vault
-from kilostack.core.world import World
 from kilostack.http.dialects import KEYSTONE
 from kilostack.http.discovery import identity_root, identity_version
 from kilostack.http.routes import Api, Route
-from kilostack.identity.api import render, schemas
-from kilostack.identity.api.collections import CollectionApi
-from kilostack.identity.api.people import CredentialsApi, GrantsApi, PeopleApi
-from kilostack.identity.api.tokens import TokensApi
+from kilostack.identity.api import application_credentials, catalog, grants, projects, roles, tokens, users
 from kilostack.identity.app.bootstrap import Bootstrap, ServicePlace
-from kilostack.identity.app.catalog import Catalogs, Endpoints, Regions, Services
-from kilostack.identity.app.credentials import Credentials
-from kilostack.identity.app.directory import Domains, Projects, Users
-from kilostack.identity.app.passwords import Attempts, Passwords
-from kilostack.identity.app.policies import Access
-from kilostack.identity.app.resources import Ground
-from kilostack.identity.app.roles import Grants, Roles
+from kilostack.identity.app.ground import Ground, IdentityParts
+from kilostack.identity.app.methods.application_credential import ApplicationCredentialMethod
+from kilostack.identity.app.methods.password import PasswordMethod
+from kilostack.identity.app.methods.token import TokenMethod
 from kilostack.identity.app.sign_in import SignIn
 from kilostack.identity.app.signing import Signing
 from kilostack.identity.app.tokens import Tokens
-from kilostack.identity.model.catalog import Endpoint
-from kilostack.identity.model.directory import DEFAULT_DOMAIN
-from kilostack.identity.store import directory
+from kilostack.identity.model.projects import DEFAULT_DOMAIN
 from kilostack.identity.store import tokens as store
-from kilostack.store.database import Database, Tx
+from kilostack.identity.store.projects import PROJECTS
+from kilostack.store.database import Tx
 from kilostack.wire.calls import Actor, Answers
 from kilostack.wire.hosts import ChangesAsked
 from kilostack.wire.identity_calls import CHANGES, TokenRules
@@ -43,56 +31,21 @@ PREFIX = "/identity/v3"
 _PRUNE_EVERY_S = 3600.0
 
 
-class IdentitySettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What an operator may choose."""
-
-    token_life_s: int = 3600
-    #: the root of catalog URLs; None: where each client reached the cloud
-    public_url: str | None = None
-    region: str = "RegionOne"
-
-
-class IdentityParts(msgspec.Struct, frozen=True, kw_only=True):
-    """What identity is made of. `entropy` must be unpredictable, except in a simulation."""
-
-    db: Database
-    world: World
-    vault: Vault
-    settings: IdentitySettings = IdentitySettings()
-    overrides: Mapping[str, str] = {}
-    entropy: Entropy = os.urandom
-
-
 class IdentityService:
     """`api` and `root` are its public faces, `answers` what other services may ask."""
 
     def __init__(self, parts: IdentityParts) -> None:
-        settings = parts.settings
-        ground = Ground(
-            db=parts.db,
-            world=parts.world,
-            access=Access(parts.overrides),
-            token_life=settings.token_life_s * 1_000_000,
-        )
-        passwords, attempts = Passwords(parts.world, parts.entropy), Attempts(parts.world)
         self._parts = parts
-        self._signing = Signing(parts.db, parts.world, parts.vault, parts.entropy)
-        tokens = Tokens(ground, self._signing, parts.vault, parts.entropy)
-        sign_in = SignIn(ground, tokens, passwords, parts.vault, attempts)
-        users = Users(ground, passwords, attempts)
-        self._bootstrap = Bootstrap(ground, passwords)
+        ground = Ground(parts)
+        self._signing = Signing(ground)
+        self._bootstrap = Bootstrap(ground)
+        issuing = Tokens(ground, self._signing)
+        methods = (PasswordMethod(ground), TokenMethod(issuing), ApplicationCredentialMethod(ground))
         self.api = Api(
             name="identity",
             prefix=PREFIX,
             dialect=KEYSTONE,
-            routes=(
-                *identity_version(),
-                *TokensApi(ground, sign_in, tokens, Catalogs(), settings.public_url).routes(),
-                *_collections(ground, users, settings.public_url),
-                *PeopleApi(users).routes(),
-                *CredentialsApi(Credentials(ground, parts.vault, parts.entropy), tokens).routes(),
-                *GrantsApi(Grants(ground)).routes(),
-            ),
+            routes=(*identity_version(), *_routes(ground, issuing, SignIn(methods))),
         )
         self.root = identity_root()
         self.answers = Answers()
@@ -110,7 +63,7 @@ class IdentityService:
 
     async def project_id(self, name: str) -> str:
         """The id of a project of the default domain. Raises `NotFound`."""
-        found = await self._parts.db.read(lambda tx: directory.PROJECTS.where(tx, domain_id=DEFAULT_DOMAIN, name=name))
+        found = await self._parts.db.read(lambda tx: PROJECTS.where(tx, domain_id=DEFAULT_DOMAIN, name=name))
         if not found:
             raise NotFound(f"Could not find project: {name}.")
         return found[0].id
@@ -132,16 +85,13 @@ class IdentityService:
                 await self._parts.db.write(unit)
 
 
-def _collections(ground: Ground, users: Users, public_url: str | None) -> tuple[Route, ...]:
-    def endpoint(record: Endpoint, base: str) -> render.Shown:
-        return render.endpoint(record, base, public_url or base.removesuffix(PREFIX))
-
+def _routes(ground: Ground, issuing: Tokens, sign_in: SignIn) -> tuple[Route, ...]:
     return (
-        *CollectionApi(Domains(ground), schemas.DOMAIN, render.domain).routes(),
-        *CollectionApi(Projects(ground), schemas.PROJECT, render.project).routes(),
-        *CollectionApi(users, schemas.USER, render.user).routes(),
-        *CollectionApi(Roles(ground), schemas.ROLE, render.role).routes(),
-        *CollectionApi(Regions(ground), schemas.REGION, render.region).routes(),
-        *CollectionApi(Services(ground), schemas.SERVICE, render.service).routes(),
-        *CollectionApi(Endpoints(ground), schemas.ENDPOINT, endpoint).routes(),
+        *tokens.routes(ground, issuing, sign_in),
+        *projects.routes(ground),
+        *users.routes(ground),
+        *roles.routes(ground),
+        *grants.routes(ground),
+        *catalog.routes(ground),
+        *application_credentials.routes(ground, issuing),
     )

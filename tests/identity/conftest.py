@@ -11,7 +11,8 @@ from kilostack.core.secret import Secret
 from kilostack.core.vault import Vault
 from kilostack.core.world import RealWorld
 from kilostack.identity.app.bootstrap import ServicePlace
-from kilostack.identity.service import IdentityParts, IdentityService
+from kilostack.identity.app.ground import IdentityParts
+from kilostack.identity.service import IdentityService
 from kilostack.identity.store.tables import META
 from kilostack.store.database import Database
 from tests.conftest import MakeDatabase

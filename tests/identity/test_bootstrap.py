@@ -9,17 +9,20 @@ import pytest
 
 from kilostack.core.secret import Secret
 from kilostack.core.vault import WrongMasterKey
-from kilostack.identity.app.bootstrap import ROLES, ServicePlace
-from kilostack.identity.store import directory as store
+from kilostack.identity.app.bootstrap import PERSONAS, ServicePlace
 from kilostack.identity.store import tokens
+from kilostack.identity.store.catalog import ENDPOINTS, REGIONS, SERVICES
+from kilostack.identity.store.projects import DOMAINS, PROJECTS
+from kilostack.identity.store.roles import ASSIGNMENTS, IMPLICATIONS, ROLES
+from kilostack.identity.store.users import USERS, named_user
 from kilostack.store.database import Tx
 from tests.identity.conftest import PLACES, Site
 
 
 async def _everything(site: Site) -> list[Any]:
     kinds = (
-        *(store.DOMAINS, store.PROJECTS, store.USERS, store.ROLES, store.IMPLICATIONS, store.ASSIGNMENTS),
-        *(store.REGIONS, store.SERVICES, store.ENDPOINTS),
+        *(DOMAINS, PROJECTS, USERS, ROLES, IMPLICATIONS, ASSIGNMENTS),
+        *(REGIONS, SERVICES, ENDPOINTS),
     )
 
     async def unit(tx: Tx) -> list[Any]:
@@ -33,7 +36,7 @@ async def test_a_new_cloud(site: Site) -> None:
     names = {type(one).__name__: set[str]() for one in await _everything(site)}
     for one in await _everything(site):
         names[type(one).__name__].add(getattr(one, "name", getattr(one, "id", "")))
-    assert names["Role"] == set(ROLES)
+    assert names["Role"] == set(PERSONAS)
     assert names["Project"] == {"admin", "demo", "service"}
     assert names["User"] == {"admin", "demo"}
     assert names["Domain"] == {"Default"}
@@ -53,12 +56,12 @@ async def test_what_an_operator_removed_stays_removed(site: Site) -> None:
     await site.seed(site.service())
 
     async def remove(tx: Tx) -> None:
-        (demo,) = await store.USERS.where(tx, name="demo")
-        await store.USERS.delete(tx, id=demo.id)
+        (demo,) = await USERS.where(tx, name="demo")
+        await USERS.delete(tx, id=demo.id)
 
     await site.db.write(remove)
     await site.seed(site.service())
-    assert await site.db.read(lambda tx: store.named_user(tx, "demo", "default")) is None
+    assert await site.db.read(lambda tx: named_user(tx, "demo", "default")) is None
 
 
 async def test_a_service_of_a_later_release_is_added(site: Site) -> None:
@@ -74,7 +77,7 @@ async def test_two_at_once_seed_one_cloud(site: Site) -> None:
     await asyncio.gather(*(site.seed(site.service(), f"password {at}") for at in range(3)))
     found = await _everything(site)
     assert len([one for one in found if type(one).__name__ == "User"]) == 2
-    assert len([one for one in found if type(one).__name__ == "Role"]) == len(ROLES)
+    assert len([one for one in found if type(one).__name__ == "Role"]) == len(PERSONAS)
 
 
 async def test_processes_share_their_keys(site: Site) -> None:

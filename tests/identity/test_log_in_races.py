@@ -8,40 +8,38 @@ import pytest
 from kilostack.core.errors import Unauthenticated
 from kilostack.core.secret import Secret
 from kilostack.core.vault import Vault
-from kilostack.identity.app.passwords import Attempts, Passwords
-from kilostack.identity.app.policies import Access
-from kilostack.identity.app.resources import Ground
-from kilostack.identity.app.sign_in import PasswordMethod, PasswordUser, Shown, SignIn
+from kilostack.identity.app.ground import Ground, IdentityParts
+from kilostack.identity.app.methods.password import PasswordMethod
+from kilostack.identity.app.passwords import Passwords
+from kilostack.identity.app.sign_in import SignIn
 from kilostack.identity.app.signing import Signing
-from kilostack.identity.app.tokens import DomainName, Tokens
-from kilostack.identity.store import directory as store
+from kilostack.identity.app.tokens import Tokens
 from kilostack.identity.store import tokens as store_tokens
+from kilostack.identity.store.users import USERS, named_user
 from kilostack.store.database import Tx
 from tests.identity.conftest import Site
 
-_SHOWN = Shown(
-    methods=("password",),
-    password=PasswordMethod(PasswordUser(password="demo", name="demo", domain=DomainName(id="default"))),
-)
+_SHOWN = {
+    "methods": ["password"],
+    "password": {"user": {"name": "demo", "domain": {"id": "default"}, "password": "demo"}},
+}
 
 
 @pytest.fixture
 async def desk(site: Site) -> tuple[SignIn, Tokens]:
     """The two halves of a login."""
     await site.seed(site.service())
-    vault, entropy = Vault(b"m" * 32), lambda size: b"e" * size
-    ground = Ground(db=site.db, world=site.world, access=Access({}), token_life=3_600_000_000)
-    signing = Signing(site.db, site.world, vault, entropy)
+    ground = Ground(IdentityParts(db=site.db, world=site.world, vault=Vault(b"m" * 32)))
+    signing = Signing(ground)
     await signing.prepare()
-    tokens = Tokens(ground, signing, vault, entropy)
-    return SignIn(ground, tokens, Passwords(site.world, entropy), vault, Attempts(site.world)), tokens
+    return SignIn([PasswordMethod(ground)]), Tokens(ground, signing)
 
 
 async def _change(site: Site, **fields: object) -> None:
     async def unit(tx: Tx) -> None:
-        user = await store.named_user(tx, "demo", "default")
+        user = await named_user(tx, "demo", "default")
         assert user is not None
-        await store.USERS.update(tx, msgspec.structs.replace(user, **fields))
+        await USERS.update(tx, msgspec.structs.replace(user, **fields))
         await store_tokens.revoke(tx, [f"user {user.id}"], 2_000_000_000_000_000)
 
     await site.db.write(unit)

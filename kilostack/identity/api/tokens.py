@@ -10,15 +10,18 @@ from kilostack.core.errors import BadRequest, Forbidden
 from kilostack.core.token import Claims
 from kilostack.http.messages import Request, Response
 from kilostack.http.routes import Route
-from kilostack.identity.api import render
 from kilostack.identity.api.collections import page
+from kilostack.identity.api.parts import Shown, show_time
+from kilostack.identity.api.projects import show_domain, show_project
 from kilostack.identity.app.catalog import Catalogs
-from kilostack.identity.app.directory import projects_with_roles
-from kilostack.identity.app.resources import Ground
-from kilostack.identity.app.sign_in import Shown, SignIn
-from kilostack.identity.app.tokens import DomainName, Named, Scope, Tokens, expecting
-from kilostack.identity.model.directory import Domain, Project
-from kilostack.identity.store import directory as store
+from kilostack.identity.app.ground import Ground
+from kilostack.identity.app.projects import projects_with_roles
+from kilostack.identity.app.proof import DomainName, Named, Scope, expecting
+from kilostack.identity.app.sign_in import SignIn
+from kilostack.identity.app.tokens import Tokens
+from kilostack.identity.model.projects import Domain, Project
+from kilostack.identity.store.projects import DOMAINS
+from kilostack.identity.store.roles import ASSIGNMENTS
 from kilostack.store.database import Tx
 
 _TRUE = frozenset({"1", "true", "yes", "on", "t", "y"})
@@ -38,7 +41,7 @@ class _Asked(msgspec.Struct, frozen=True):
 
 
 class _Auth(msgspec.Struct, frozen=True):
-    identity: Shown
+    identity: dict[str, Any]
     scope: _Asked | str | None = None
 
 
@@ -47,13 +50,11 @@ class _Body(msgspec.Struct, frozen=True):
 
 
 class TokensApi:
-    """Needs what makes tokens, and what the catalog is made of. `public_url` fixes the root of catalogs."""
+    """Logging in, and looking at tokens."""
 
-    def __init__(
-        self, ground: Ground, sign_in: SignIn, tokens: Tokens, catalogs: Catalogs, public_url: str | None
-    ) -> None:
-        self._ground, self._sign_in, self._tokens = ground, sign_in, tokens
-        self._catalogs, self._public_url = catalogs, public_url
+    def __init__(self, ground: Ground, tokens: Tokens, sign_in: SignIn) -> None:
+        self._ground, self._tokens, self._sign_in = ground, tokens, sign_in
+        self._catalogs, self._public_url = Catalogs(), ground.settings.public_url
 
     def routes(self) -> tuple[Route, ...]:
         return (
@@ -93,7 +94,7 @@ class TokensApi:
         return Response(204)
 
     async def _body(self, request: Request, claims: Claims) -> dict[str, Any]:
-        shown = render.token(claims)
+        shown = show_token(claims)
         if claims.is_scoped and "nocatalog" not in request.query.names():
             shown["catalog"] = await self._catalog_of(request, claims.project_id)
         return {"token": shown}
@@ -112,23 +113,59 @@ class TokensApi:
         async def unit(tx: Tx) -> list[Project]:
             return [found for found in await projects_with_roles(tx, request.ctx.user_id) if found.enabled]
 
-        shown = [render.project(found, request.base) for found in await self._ground.db.read(unit)]
+        shown = [show_project(found, request.base) for found in await self._ground.db.read(unit)]
         return Response(200, page(request, "/auth/projects", "projects", shown))
 
     async def _domains(self, request: Request) -> Response:
         async def unit(tx: Tx) -> list[Domain]:
-            assigned = await store.ASSIGNMENTS.where(tx, user_id=request.ctx.user_id, scope_kind="domain")
-            found = await store.DOMAINS.within(tx, "id", sorted({one.scope_id for one in assigned}))
+            assigned = await ASSIGNMENTS.where(tx, user_id=request.ctx.user_id, scope_kind="domain")
+            found = await DOMAINS.within(tx, "id", sorted({one.scope_id for one in assigned}))
             return sorted((one for one in found if one.enabled), key=lambda domain: domain.name)
 
-        shown = [render.domain(found, request.base) for found in await self._ground.db.read(unit)]
+        shown = [show_domain(found, request.base) for found in await self._ground.db.read(unit)]
         return Response(200, page(request, "/auth/domains", "domains", shown))
 
     async def _system(self, request: Request) -> Response:
         assigned = await self._ground.db.read(
-            lambda tx: store.ASSIGNMENTS.where(tx, user_id=request.ctx.user_id, scope_kind="system")
+            lambda tx: ASSIGNMENTS.where(tx, user_id=request.ctx.user_id, scope_kind="system")
         )
         return Response(200, page(request, "/auth/system", "system", [{"all": True}] if assigned else []))
+
+
+def show_token(claims: Claims) -> Shown:
+    """Without the catalog."""
+    shown: Shown = {
+        "methods": claims.methods,
+        "user": {
+            "domain": {"id": claims.user_domain_id, "name": claims.user_domain_name},
+            "id": claims.user_id,
+            "name": claims.user_name,
+            "password_expires_at": None,
+        },
+        "audit_ids": claims.audit_ids,
+        "expires_at": show_time(claims.expires_at),
+        "issued_at": show_time(claims.issued_at),
+    }
+    if claims.project_id:
+        shown["project"] = {
+            "domain": {"id": claims.project_domain_id, "name": claims.project_domain_name},
+            "id": claims.project_id,
+            "name": claims.project_name,
+        }
+        shown["is_domain"] = False
+    if claims.domain_id:
+        shown["domain"] = {"id": claims.domain_id, "name": claims.domain_name}
+    if claims.system:
+        shown["system"] = {"all": True}
+    if claims.is_scoped:
+        shown["roles"] = [{"id": role_id, "name": name} for role_id, name in claims.roles]
+    if claims.credential_id:
+        shown["application_credential"] = {
+            "id": claims.credential_id,
+            "name": claims.credential_name,
+            "restricted": not claims.unrestricted,
+        }
+    return shown
 
 
 def _headers(token: str) -> dict[str, str]:
@@ -150,3 +187,8 @@ def _scope(asked: _Asked | str | None) -> Scope | None:
     if asked.project is not None and asked.project.id is None and asked.project.name is None:
         raise expecting("id or name", "project")
     return Scope(project=asked.project, domain=asked.domain, system=asked.system is not None)
+
+
+def routes(ground: Ground, tokens: Tokens, sign_in: SignIn) -> tuple[Route, ...]:
+    """Everything under `/auth`."""
+    return TokensApi(ground, tokens, sign_in).routes()

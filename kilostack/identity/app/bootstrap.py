@@ -8,16 +8,19 @@ import msgspec
 
 from kilostack.core.errors import Duplicate
 from kilostack.core.secret import Secret
-from kilostack.identity.app.passwords import Passwords
-from kilostack.identity.app.resources import Ground
+from kilostack.identity.app.ground import Ground
 from kilostack.identity.model.catalog import INTERFACES, Endpoint, Region, Service
-from kilostack.identity.model.directory import DEFAULT_DOMAIN, Domain, Project, User
+from kilostack.identity.model.projects import DEFAULT_DOMAIN, Domain, Project
 from kilostack.identity.model.roles import SYSTEM, Assignment, Implication, Role
-from kilostack.identity.store import directory as store
-from kilostack.identity.store.tables import FEED
+from kilostack.identity.model.users import User
+from kilostack.identity.store.catalog import ENDPOINTS, REGIONS, SERVICES
+from kilostack.identity.store.projects import DOMAINS, PROJECTS
+from kilostack.identity.store.roles import ASSIGNMENTS, IMPLICATIONS, ROLES
+from kilostack.identity.store.tables.meta import FEED
+from kilostack.identity.store.users import USERS
 from kilostack.store.database import Tx
 
-ROLES = ("admin", "manager", "member", "reader", "service")
+PERSONAS = ("admin", "manager", "member", "reader", "service")
 _IMPLIES = (("admin", "manager"), ("manager", "member"), ("member", "reader"))
 _PROJECTS = (
     ("admin", "Bootstrap project for initializing the cloud."),
@@ -37,19 +40,19 @@ class ServicePlace(msgspec.Struct, frozen=True):
 class Bootstrap:
     """Seeds a new cloud once, and adds services that an older one lacks. May be run at each start."""
 
-    def __init__(self, ground: Ground, passwords: Passwords) -> None:
-        self._ground, self._passwords = ground, passwords
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
 
     async def directory(self, admin_password: Secret, demo_password: Secret) -> None:
         """People and roles, unless the default domain is there: later changes are the operator's and stay."""
-        if await self._ground.db.read(lambda tx: store.DOMAINS.find(tx, id=DEFAULT_DOMAIN)) is not None:
+        if await self._ground.db.read(lambda tx: DOMAINS.find(tx, id=DEFAULT_DOMAIN)) is not None:
             return
-        admin_hash = await self._passwords.hashed(admin_password)
-        demo_hash = await self._passwords.hashed(demo_password)
+        admin_hash = await self._ground.passwords.hashed(admin_password)
+        demo_hash = await self._ground.passwords.hashed(demo_password)
         seed = _Seed(self._ids(), admin_hash, demo_hash)
 
         async def unit(tx: Tx) -> None:
-            if await store.DOMAINS.find(tx, id=DEFAULT_DOMAIN) is None:
+            if await DOMAINS.find(tx, id=DEFAULT_DOMAIN) is None:
                 await seed.write(tx)
 
         try:
@@ -67,17 +70,17 @@ class Bootstrap:
         ]
 
         async def unit(tx: Tx) -> None:
-            known = {service.type for service in await store.SERVICES.where(tx)}
+            known = {service.type for service in await SERVICES.where(tx)}
             missing = [plan for plan in planned if plan[0].type not in known]
-            if await store.REGIONS.find(tx, id=region_id) is None:
-                await store.REGIONS.insert(tx, Region(id=region_id))
+            if await REGIONS.find(tx, id=region_id) is None:
+                await REGIONS.insert(tx, Region(id=region_id))
             for service, faces, place in missing:
-                await store.SERVICES.insert(tx, service)
+                await SERVICES.insert(tx, service)
                 for endpoint_id, face in faces:
                     endpoint = Endpoint(
                         id=endpoint_id, service_id=service.id, interface=face, url=place.path, region_id=region_id
                     )
-                    await store.ENDPOINTS.insert(tx, endpoint)
+                    await ENDPOINTS.insert(tx, endpoint)
             if missing:
                 await FEED.append(tx, ["catalog"])
 
@@ -93,7 +96,7 @@ class _Seed:
 
     def __init__(self, ids: Iterator[str], admin_hash: str, demo_hash: str) -> None:
         self._domain = Domain(id=DEFAULT_DOMAIN, name="Default", description="The default domain")
-        self._roles = {name: Role(id=next(ids), name=name, immutable=True) for name in ROLES}
+        self._roles = {name: Role(id=next(ids), name=name, immutable=True) for name in PERSONAS}
         self._projects = {
             name: Project(
                 id=next(ids), name=name, domain_id=DEFAULT_DOMAIN, parent_id=DEFAULT_DOMAIN, description=description
@@ -106,18 +109,18 @@ class _Seed:
         }
 
     async def write(self, tx: Tx) -> None:
-        await store.DOMAINS.insert(tx, self._domain)
+        await DOMAINS.insert(tx, self._domain)
         for role in self._roles.values():
-            await store.ROLES.insert(tx, role)
+            await ROLES.insert(tx, role)
         for prior, implied in _IMPLIES:
             pair = Implication(prior_id=self._roles[prior].id, implied_id=self._roles[implied].id)
-            await store.IMPLICATIONS.insert(tx, pair)
+            await IMPLICATIONS.insert(tx, pair)
         for project in self._projects.values():
-            await store.PROJECTS.insert(tx, project)
+            await PROJECTS.insert(tx, project)
         for user in self._users.values():
-            await store.USERS.insert(tx, user)
+            await USERS.insert(tx, user)
         for assignment in self._assignments():
-            await store.ASSIGNMENTS.insert(tx, assignment)
+            await ASSIGNMENTS.insert(tx, assignment)
 
     def _assignments(self) -> Iterator[Assignment]:
         admin, demo = self._users["admin"].id, self._users["demo"].id

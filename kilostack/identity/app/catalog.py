@@ -12,8 +12,8 @@ from kilostack.core.context import Context
 from kilostack.core.errors import BadRequest, Duplicate, Forbidden, NotFound
 from kilostack.identity.app.resources import Resources
 from kilostack.identity.model.catalog import Endpoint, Region, Service, catalog
-from kilostack.identity.store import directory as store
-from kilostack.identity.store.tables import FEED
+from kilostack.identity.store.catalog import ENDPOINT_LIST, ENDPOINTS, REGION_LIST, REGIONS, SERVICE_LIST, SERVICES
+from kilostack.identity.store.tables.meta import FEED
 from kilostack.store.database import Tx
 
 _replace = msgspec.structs.replace
@@ -24,7 +24,7 @@ class Regions(Resources[Region]):
     """A region with regions or endpoints in it is not deleted."""
 
     singular, plural = "region", "regions"
-    records, collection = store.REGIONS, store.REGION_LIST
+    records, collection = REGIONS, REGION_LIST
     in_catalog = True
 
     def made(self, ctx: Context, document: dict[str, Any]) -> Region:
@@ -48,15 +48,13 @@ class Regions(Resources[Region]):
         while above is not None:
             if above == record.id:
                 raise BadRequest("A region cannot be inside itself.", field="parent_region_id")
-            parent = await store.REGIONS.find(tx, id=above)
+            parent = await REGIONS.find(tx, id=above)
             if parent is None:
                 raise NotFound(f"Could not find region: {above}.")
             above = parent.parent_region_id
 
     async def cascade(self, tx: Tx, record: Region) -> Iterable[str]:
-        if await store.REGIONS.count(tx, parent_region_id=record.id) or await store.ENDPOINTS.count(
-            tx, region_id=record.id
-        ):
+        if await REGIONS.count(tx, parent_region_id=record.id) or await ENDPOINTS.count(tx, region_id=record.id):
             raise Forbidden(
                 f"Unable to delete region {record.id} because it or its child regions have associated endpoints."
             )
@@ -70,7 +68,7 @@ class Services(Resources[Service]):
     """A service is deleted with its endpoints."""
 
     singular, plural = "service", "services"
-    records, collection = store.SERVICES, store.SERVICE_LIST
+    records, collection = SERVICES, SERVICE_LIST
     in_catalog = True
 
     def made(self, ctx: Context, document: dict[str, Any]) -> Service:
@@ -87,7 +85,7 @@ class Services(Resources[Service]):
         return _replace(record, **{name: document[name] for name in known if name in document})
 
     async def cascade(self, tx: Tx, record: Service) -> Iterable[str]:
-        await store.ENDPOINTS.delete_where(tx, service_id=record.id)
+        await ENDPOINTS.delete_where(tx, service_id=record.id)
         return ()
 
 
@@ -95,7 +93,7 @@ class Endpoints(Resources[Endpoint]):
     """An endpoint's service and region must be there; one that is named as `region`, the older way, is made."""
 
     singular, plural = "endpoint", "endpoints"
-    records, collection = store.ENDPOINTS, store.ENDPOINT_LIST
+    records, collection = ENDPOINTS, ENDPOINT_LIST
     in_catalog = True
 
     async def create(self, ctx: Context, document: dict[str, Any]) -> Endpoint:
@@ -112,8 +110,8 @@ class Endpoints(Resources[Endpoint]):
         self.ground.access.check(ctx, f"{verb}_endpoint", {})
 
         async def unit(tx: Tx) -> None:
-            if await store.REGIONS.find(tx, id=region_id) is None:
-                await store.REGIONS.insert(tx, Region(id=region_id))
+            if await REGIONS.find(tx, id=region_id) is None:
+                await REGIONS.insert(tx, Region(id=region_id))
 
         with suppress(Duplicate):
             await self.ground.db.write(unit)
@@ -134,9 +132,9 @@ class Endpoints(Resources[Endpoint]):
         return _replace(record, **{name: document[name] for name in known if name in document})
 
     async def check(self, tx: Tx, record: Endpoint) -> None:
-        if await store.SERVICES.find(tx, id=record.service_id) is None:
+        if await SERVICES.find(tx, id=record.service_id) is None:
             raise BadRequest(f"Could not find service: {record.service_id}.", field="service_id")
-        if record.region_id is not None and await store.REGIONS.find(tx, id=record.region_id) is None:
+        if record.region_id is not None and await REGIONS.find(tx, id=record.region_id) is None:
             raise BadRequest(f"Could not find region: {record.region_id}.", field="region_id")
 
 
@@ -150,7 +148,7 @@ class Catalogs:
         """The catalog as JSON, for a client that reached the cloud at `root`."""
         key = (await FEED.head(tx), root, project_id)
         if (made := self._made.get(key)) is None:
-            services, endpoints = await store.SERVICES.where(tx), await store.ENDPOINTS.where(tx)
+            services, endpoints = await SERVICES.where(tx), await ENDPOINTS.where(tx)
             made = self._made[key] = msgspec.Raw(msgspec.json.encode(catalog(services, endpoints, root, project_id)))
             if len(self._made) > _CACHED:
                 del self._made[next(iter(self._made))]

@@ -9,34 +9,15 @@ from typing import Any, ClassVar, Generic, TypeVar
 import msgspec
 
 from kilostack.core.context import Context
-from kilostack.core.errors import Conflict, Duplicate, NotFound
-from kilostack.core.world import World
-from kilostack.identity.app.policies import Access
+from kilostack.core.errors import BadRequest, Conflict, Duplicate, NotFound
+from kilostack.identity.app.ground import Ground
 from kilostack.identity.store import tokens
-from kilostack.identity.store.tables import FEED
-from kilostack.store.database import Database, Tx
+from kilostack.identity.store.tables.meta import FEED
+from kilostack.store.database import Tx
 from kilostack.store.lists import Ask, Collection, Where
 from kilostack.store.records import Records
 
 R = TypeVar("R", bound=msgspec.Struct)
-
-
-class Ground(msgspec.Struct, frozen=True, kw_only=True):
-    """What every use case stands on."""
-
-    db: Database
-    world: World
-    access: Access
-    #: the longest life of a token, in microseconds
-    token_life: int
-
-    def new_id(self) -> str:
-        """An id as identity shows them: 32 hexadecimal digits."""
-        return self.world.new_id().replace("-", "")
-
-    def until(self) -> int:
-        """When every token that was issued so far will have expired."""
-        return self.world.now() + self.token_life
 
 
 class Resources(ABC, Generic[R]):
@@ -157,3 +138,23 @@ class Resources(ABC, Generic[R]):
         if self.in_catalog:
             await FEED.append(tx, ["catalog"])
         await tokens.revoke(tx, subjects, until)
+
+
+def given(document: dict[str, Any], *names: str, **when_null: Any) -> dict[str, Any]:
+    """The values that a document gives; null stands for the value in `when_null`."""
+    values = {name: document[name] for name in names if document.get(name) is not None}
+    for name, empty in when_null.items():
+        if name in document:
+            values[name] = empty if document[name] is None else document[name]
+    return values
+
+
+def extra(before: dict[str, Any], document: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
+    """The attributes that clients made up, as they are after `document`."""
+    return before | {name: value for name, value in document.items() if name not in known}
+
+
+def check_fixed(current: str, document: dict[str, Any], name: str, shown: str) -> None:
+    """Raise `BadRequest` when a document wants another value for what never changes."""
+    if document.get(name) not in (None, current):
+        raise BadRequest(f"Cannot change {shown}.", field=name)

@@ -11,11 +11,16 @@ import msgspec
 from kilostack.core.context import Context
 from kilostack.core.errors import BadRequest, Duplicate, Forbidden, NotFound
 from kilostack.core.token import role_subject, scope_subject
-from kilostack.identity.app.resources import Ground, Resources
-from kilostack.identity.model.directory import Domain, Project, User
+from kilostack.identity.app.ground import Ground
+from kilostack.identity.app.resources import Resources
+from kilostack.identity.model.projects import Domain, Project
 from kilostack.identity.model.roles import SYSTEM, Assignment, Effective, Role, ScopeKind, effective
-from kilostack.identity.store import directory as store
+from kilostack.identity.model.users import User
 from kilostack.identity.store import tokens
+from kilostack.identity.store.application_credentials import APPLICATION_CREDENTIALS
+from kilostack.identity.store.projects import DOMAINS, PROJECTS
+from kilostack.identity.store.roles import ASSIGNMENTS, IMPLICATIONS, ROLE_LIST, ROLES, implied_roles
+from kilostack.identity.store.users import USERS
 from kilostack.store.database import Tx
 
 _replace = msgspec.structs.replace
@@ -25,7 +30,7 @@ class Roles(Resources[Role]):
     """A role that is marked immutable must lose the mark before anything else about it may change."""
 
     singular, plural = "role", "roles"
-    records, collection = store.ROLES, store.ROLE_LIST
+    records, collection = ROLES, ROLE_LIST
 
     def made(self, ctx: Context, document: dict[str, Any]) -> Role:
         return Role(
@@ -49,9 +54,9 @@ class Roles(Resources[Role]):
     async def cascade(self, tx: Tx, record: Role) -> Iterable[str]:
         if record.immutable:
             raise _immutable("delete", record)
-        await store.ASSIGNMENTS.delete_where(tx, role_id=record.id)
-        await store.IMPLICATIONS.delete_where(tx, prior_id=record.id)
-        await store.IMPLICATIONS.delete_where(tx, implied_id=record.id)
+        await ASSIGNMENTS.delete_where(tx, role_id=record.id)
+        await IMPLICATIONS.delete_where(tx, prior_id=record.id)
+        await IMPLICATIONS.delete_where(tx, implied_id=record.id)
         return (role_subject(record.id),)
 
     def duplicate(self, record: Role) -> str:
@@ -95,8 +100,8 @@ class Grants:
 
         async def unit(tx: Tx) -> None:
             await self._check(tx, ctx, "create", wanted)
-            if await store.ASSIGNMENTS.find(tx, **msgspec.structs.asdict(wanted)) is None:
-                await store.ASSIGNMENTS.insert(tx, wanted)
+            if await ASSIGNMENTS.find(tx, **msgspec.structs.asdict(wanted)) is None:
+                await ASSIGNMENTS.insert(tx, wanted)
 
         with suppress(Duplicate):
             await self._ground.db.write(unit)
@@ -107,10 +112,10 @@ class Grants:
 
         async def unit(tx: Tx) -> None:
             await self._check(tx, ctx, "revoke", wanted)
-            if not await store.ASSIGNMENTS.delete(tx, **msgspec.structs.asdict(wanted)):
+            if not await ASSIGNMENTS.delete(tx, **msgspec.structs.asdict(wanted)):
                 raise _no_assignment(wanted)
             if wanted.scope_kind == "project":
-                await store.CREDENTIALS.delete_where(tx, user_id=wanted.user_id, project_id=wanted.scope_id)
+                await APPLICATION_CREDENTIALS.delete_where(tx, user_id=wanted.user_id, project_id=wanted.scope_id)
             await tokens.revoke(tx, [scope_subject(wanted.user_id, wanted.scope_kind, wanted.scope_id)], until)
 
         await self._ground.db.write(unit)
@@ -121,8 +126,8 @@ class Grants:
         async def unit(tx: Tx) -> None:
             await self._check(tx, ctx, "check", wanted)
             same = {name: getattr(wanted, name) for name in ("user_id", "scope_kind", "scope_id")}
-            assigned = await store.ASSIGNMENTS.where(tx, **same)
-            implied = await store.implied(tx)
+            assigned = await ASSIGNMENTS.where(tx, **same)
+            implied = await implied_roles(tx)
             if not any(found.role_id == wanted.role_id for one in assigned for found in effective(one, implied)):
                 raise _no_assignment(wanted)
 
@@ -134,8 +139,8 @@ class Grants:
         async def unit(tx: Tx) -> list[Role]:
             asked = Assignment(user_id=user_id, scope_kind=kind, scope_id=scope_id, role_id="")
             await self._check(tx, ctx, "list", asked)
-            assigned = await store.ASSIGNMENTS.where(tx, user_id=user_id, scope_kind=kind, scope_id=scope_id)
-            found = await store.ROLES.within(tx, "id", [one.role_id for one in assigned])
+            assigned = await ASSIGNMENTS.where(tx, user_id=user_id, scope_kind=kind, scope_id=scope_id)
+            found = await ROLES.within(tx, "id", [one.role_id for one in assigned])
             return sorted(found, key=lambda role: (role.name, role.id))
 
         return await self._ground.db.read(unit)
@@ -146,8 +151,8 @@ class Grants:
 
         async def unit(tx: Tx) -> tuple[list[Effective], Names]:
             equal = {name: getattr(wanted, name) for name in ("user_id", "scope_kind", "scope_id")}
-            assigned = await store.ASSIGNMENTS.where(tx, **{k: v for k, v in equal.items() if v is not None})
-            implied = await store.implied(tx) if wanted.effective else {}
+            assigned = await ASSIGNMENTS.where(tx, **{k: v for k, v in equal.items() if v is not None})
+            implied = await implied_roles(tx) if wanted.effective else {}
             found = [each for one in assigned for each in effective(one, implied)]
             if wanted.role_id is not None:
                 found = [each for each in found if each.role_id == wanted.role_id]
@@ -166,17 +171,17 @@ class Grants:
         self._ground.access.check(ctx, action, {"scope": {"domain_id": domain_id}} if domain_id else {})
         if scope is None and wanted.scope_kind != "system":
             raise NotFound(f"Could not find {wanted.scope_kind}: {wanted.scope_id}.")
-        if await store.USERS.find(tx, id=wanted.user_id) is None:
+        if await USERS.find(tx, id=wanted.user_id) is None:
             raise NotFound(f"Could not find user: {wanted.user_id}.")
-        if wanted.role_id and await store.ROLES.find(tx, id=wanted.role_id) is None:
+        if wanted.role_id and await ROLES.find(tx, id=wanted.role_id) is None:
             raise NotFound(f"Could not find role: {wanted.role_id}.")
 
 
 async def _scope(tx: Tx, wanted: Assignment) -> Project | Domain | None:
     if wanted.scope_kind == "project":
-        return await store.PROJECTS.find(tx, id=wanted.scope_id)
+        return await PROJECTS.find(tx, id=wanted.scope_id)
     if wanted.scope_kind == "domain":
-        return await store.DOMAINS.find(tx, id=wanted.scope_id)
+        return await DOMAINS.find(tx, id=wanted.scope_id)
     if wanted.scope_id != SYSTEM:
         raise BadRequest(f"There is one system, {SYSTEM!r}.")
     return None
@@ -184,13 +189,13 @@ async def _scope(tx: Tx, wanted: Assignment) -> Project | Domain | None:
 
 async def _names(tx: Tx, found: Iterable[Effective]) -> Names:
     listed = list(found)
-    users = await store.USERS.within(tx, "id", sorted({each.assignment.user_id for each in listed}))
-    roles = await store.ROLES.within(tx, "id", sorted({each.role_id for each in listed}))
+    users = await USERS.within(tx, "id", sorted({each.assignment.user_id for each in listed}))
+    roles = await ROLES.within(tx, "id", sorted({each.role_id for each in listed}))
     scopes = {each.assignment.scope_id for each in listed if each.assignment.scope_kind == "project"}
-    projects = await store.PROJECTS.within(tx, "id", sorted(scopes))
+    projects = await PROJECTS.within(tx, "id", sorted(scopes))
     domain_ids = {each.assignment.scope_id for each in listed if each.assignment.scope_kind == "domain"}
     domain_ids |= {user.domain_id for user in users} | {project.domain_id for project in projects}
-    domains = await store.DOMAINS.within(tx, "id", sorted(domain_ids))
+    domains = await DOMAINS.within(tx, "id", sorted(domain_ids))
     return Names(
         {user.id: user for user in users},
         {role.id: role for role in roles},

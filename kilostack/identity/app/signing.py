@@ -7,10 +7,9 @@ import base64
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from kilostack.core.token import Claims, PublicKeys, Signer, UnknownKey, public_bytes
-from kilostack.core.vault import Entropy, Vault
-from kilostack.core.world import World
+from kilostack.identity.app.ground import Ground
 from kilostack.identity.store import tokens as store
-from kilostack.store.database import Database, Tx
+from kilostack.store.database import Tx
 
 _PURPOSE = "identity signing key"
 _REMEMBERED = 10_000
@@ -19,15 +18,15 @@ _REMEMBERED = 10_000
 class Signing:
     """Signs with the newest key; reads what any of them has signed."""
 
-    def __init__(self, db: Database, world: World, vault: Vault, entropy: Entropy) -> None:
-        self._db, self._world, self._vault, self._entropy = db, world, vault, entropy
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
         self._signer: Signer | None = None
         self._publics = PublicKeys()
         self._read: dict[str, Claims] = {}
 
     async def prepare(self) -> None:
         """Have a key, made at the first start of a cloud. Raises `WrongMasterKey`."""
-        key = await self._db.read(store.newest_key)
+        key = await self._ground.db.read(store.newest_key)
         if key is None:
             made = self._made()
 
@@ -37,23 +36,23 @@ class Signing:
                 await store.add_key(tx, made)
                 return made
 
-            key = await self._db.write(unit)
-        seed = self._vault.open(_PURPOSE, key.private_sealed)
+            key = await self._ground.db.write(unit)
+        seed = self._ground.vault.open(_PURPOSE, key.private_sealed)
         self._signer = Signer(Ed25519PrivateKey.from_private_bytes(seed))
         await self._load()
 
     def _made(self) -> store.SigningKey:
-        seed = self._entropy(32)
+        seed = self._ground.entropy(32)
         public = public_bytes(Ed25519PrivateKey.from_private_bytes(seed))
         return store.SigningKey(
-            id=self._world.new_id().replace("-", ""),
+            id=self._ground.new_id(),
             public=base64.b64encode(public).decode(),
-            private_sealed=self._vault.seal(_PURPOSE, seed),
-            created_at=self._world.now(),
+            private_sealed=self._ground.vault.seal(_PURPOSE, seed),
+            created_at=self._ground.world.now(),
         )
 
     async def _load(self) -> None:
-        keys = await self._db.read(lambda tx: store.KEYS.where(tx))
+        keys = await self._ground.db.read(lambda tx: store.KEYS.where(tx))
         self._publics = PublicKeys.of(*(base64.b64decode(key.public) for key in keys))
 
     def sign(self, claims: Claims) -> str:

@@ -7,62 +7,27 @@ import base64
 import msgspec
 
 from kilostack.core.context import Context
-from kilostack.core.errors import BadRequest, Forbidden, NotFound, Unauthenticated
+from kilostack.core.errors import Forbidden, NotFound, Unauthenticated
 from kilostack.core.token import BadToken, Claims, audit_subject
-from kilostack.core.vault import Entropy, Vault
+from kilostack.identity.app.ground import Ground
 from kilostack.identity.app.policies import forbidden
-from kilostack.identity.app.resources import Ground
+from kilostack.identity.app.proof import REJECTED, DomainName, Named, Proof, Scope, found_domain
 from kilostack.identity.app.signing import Signing
-from kilostack.identity.model.credentials import ApplicationCredential
-from kilostack.identity.model.directory import Domain, User
+from kilostack.identity.model.application_credentials import ApplicationCredential
 from kilostack.identity.model.roles import SYSTEM, Assignment, Role, ScopeKind, closure
-from kilostack.identity.store import directory as store
+from kilostack.identity.model.users import User
 from kilostack.identity.store import tokens as store_tokens
+from kilostack.identity.store.application_credentials import APPLICATION_CREDENTIALS
+from kilostack.identity.store.projects import DOMAINS, PROJECTS, named_project
+from kilostack.identity.store.roles import ASSIGNMENTS, ROLES, implied_roles
+from kilostack.identity.store.users import USERS
 from kilostack.store.database import Tx
 
 CREDENTIAL_PURPOSE = "application credential"
-_REJECTED = "The request you have made requires authentication."
 #: how long after its end a token may still be looked at by a service that finishes work for its bearer
 _ALLOWED_LATE = 2 * 24 * 3600 * 1_000_000
 
 _replace = msgspec.structs.replace
-
-
-class DomainName(msgspec.Struct, frozen=True):
-    """A domain as requests name it: by id or by name."""
-
-    id: str | None = None
-    name: str | None = None
-
-
-class Named(msgspec.Struct, frozen=True):
-    """A user or project as requests name it: by id, or by name within a domain."""
-
-    id: str | None = None
-    name: str | None = None
-    domain: DomainName | None = None
-
-
-class Scope(msgspec.Struct, frozen=True):
-    """What a token is to be for; all None is nothing at all."""
-
-    project: Named | None = None
-    domain: DomainName | None = None
-    system: bool = False
-
-
-class Proof(msgspec.Struct, frozen=True, kw_only=True):
-    """Who somebody has shown to be, and how."""
-
-    methods: tuple[str, ...]
-    user_id: str
-    #: the hash that their password matched; it must still be the user's
-    password_hash: str | None = None
-    #: the token that this one is made from
-    parent: Claims | None = None
-    #: the credential that was shown, and its secret
-    credential_id: str = ""
-    credential_secret: str = ""
 
 
 class Issued(msgspec.Struct, frozen=True):
@@ -73,8 +38,8 @@ class Issued(msgspec.Struct, frozen=True):
 class Tokens:
     """The life of tokens. Facts and the feed's number are read together, so no revocation falls between them."""
 
-    def __init__(self, ground: Ground, signing: Signing, vault: Vault, entropy: Entropy) -> None:
-        self._ground, self._signing, self._vault, self._entropy = ground, signing, vault, entropy
+    def __init__(self, ground: Ground, signing: Signing) -> None:
+        self._ground, self._signing = ground, signing
 
     async def issue(self, proof: Proof, scope: Scope | None) -> Issued:
         """A token for `scope`; None asks for the user's default project, if they have one and may use it.
@@ -82,7 +47,7 @@ class Tokens:
         Raises `Unauthenticated`, whatever it was that did not fit.
         """
         now = self._ground.world.now()
-        audit_id = base64.urlsafe_b64encode(self._entropy(16)).decode().rstrip("=")
+        audit_id = base64.urlsafe_b64encode(self._ground.entropy(16)).decode().rstrip("=")
         parent = proof.parent
         base = Claims(
             number=0,
@@ -100,12 +65,12 @@ class Tokens:
 
     async def _claims(self, tx: Tx, base: Claims, proof: Proof, scope: Scope | None) -> Claims:
         number = await store_tokens.number(tx)
-        user = await store.USERS.find(tx, id=proof.user_id)
-        domain = None if user is None else await store.DOMAINS.find(tx, id=user.domain_id)
+        user = await USERS.find(tx, id=proof.user_id)
+        domain = None if user is None else await DOMAINS.find(tx, id=user.domain_id)
         if user is None or domain is None or not user.enabled or not domain.enabled:
-            raise Unauthenticated(_REJECTED)
+            raise Unauthenticated(REJECTED)
         if proof.password_hash is not None and proof.password_hash != user.password_hash:
-            raise Unauthenticated(_REJECTED)
+            raise Unauthenticated(REJECTED)
         claims = _replace(
             base, number=number, user_name=user.name, user_domain_id=domain.id, user_domain_name=domain.name
         )
@@ -113,17 +78,17 @@ class Tokens:
             return await self._of_credential(tx, claims, proof, scope)
         if proof.parent is not None:
             if await store_tokens.is_void(tx, proof.parent.subjects(), proof.parent.number):
-                raise Unauthenticated(_REJECTED)
+                raise Unauthenticated(REJECTED)
             if proof.parent.credential_id:
                 return await self._from_credential_token(tx, claims, proof.parent, scope)
         return await _scoped(tx, claims, user, scope)
 
     async def _of_credential(self, tx: Tx, claims: Claims, proof: Proof, scope: Scope | None) -> Claims:
-        credential = await store.CREDENTIALS.find(tx, id=proof.credential_id)
+        credential = await APPLICATION_CREDENTIALS.find(tx, id=proof.credential_id)
         if scope is not None or credential is None or credential.user_id != claims.user_id:
-            raise Unauthenticated(_REJECTED)
-        if not self._vault.recognizes(CREDENTIAL_PURPOSE, proof.credential_secret, credential.secret_hash):
-            raise Unauthenticated(_REJECTED)
+            raise Unauthenticated(REJECTED)
+        if not self._ground.vault.recognizes(CREDENTIAL_PURPOSE, proof.credential_secret, credential.secret_hash):
+            raise Unauthenticated(REJECTED)
         return await _with_credential(tx, claims, credential)
 
     async def _from_credential_token(self, tx: Tx, claims: Claims, parent: Claims, scope: Scope | None) -> Claims:
@@ -132,9 +97,9 @@ class Tokens:
             project = scope.project
             if project is None or project.id != parent.project_id:
                 raise forbidden("rescope a scoped token")
-        credential = await store.CREDENTIALS.find(tx, id=parent.credential_id)
+        credential = await APPLICATION_CREDENTIALS.find(tx, id=parent.credential_id)
         if credential is None:
-            raise Unauthenticated(_REJECTED)
+            raise Unauthenticated(REJECTED)
         return await _with_credential(tx, claims, credential)
 
     async def caller(self, token: str | None) -> Claims:
@@ -142,13 +107,13 @@ class Tokens:
         try:
             return await self._signing.read(token or "")
         except BadToken:
-            raise Unauthenticated(_REJECTED) from None
+            raise Unauthenticated(REJECTED) from None
 
     async def parent(self, token: str) -> Claims:
         """A token from which another one is to be made. Raises `Unauthenticated`."""
         claims = await self.caller(token)
         if claims.expires_at <= self._ground.world.now():
-            raise Unauthenticated(_REJECTED)
+            raise Unauthenticated(REJECTED)
         return claims
 
     async def look(self, ctx: Context, action: str, token: str | None, *, late: bool = False) -> Claims:
@@ -200,13 +165,13 @@ async def _scoped(tx: Tx, claims: Claims, user: User, scope: Scope | None) -> Cl
 
 async def _on_project(tx: Tx, claims: Claims, wanted: Named) -> Claims:
     if wanted.id is not None:
-        project = await store.PROJECTS.find(tx, id=wanted.id)
+        project = await PROJECTS.find(tx, id=wanted.id)
     else:
         domain = await found_domain(tx, wanted.domain, "project")
-        project = None if domain is None else await store.named_project(tx, wanted.name or "", domain.id)
-    domain = None if project is None else await store.DOMAINS.find(tx, id=project.domain_id)
+        project = None if domain is None else await named_project(tx, wanted.name or "", domain.id)
+    domain = None if project is None else await DOMAINS.find(tx, id=project.domain_id)
     if project is None or domain is None or not project.enabled or not domain.enabled:
-        raise Unauthenticated(_REJECTED)
+        raise Unauthenticated(REJECTED)
     return _replace(
         claims,
         project_id=project.id,
@@ -220,7 +185,7 @@ async def _on_project(tx: Tx, claims: Claims, wanted: Named) -> Claims:
 async def _on_domain(tx: Tx, claims: Claims, wanted: DomainName) -> Claims:
     domain = await found_domain(tx, wanted, "scope")
     if domain is None or not domain.enabled:
-        raise Unauthenticated(_REJECTED)
+        raise Unauthenticated(REJECTED)
     roles = await roles_on(tx, claims.user_id, "domain", domain.id)
     return _replace(claims, domain_id=domain.id, domain_name=domain.name, roles=roles)
 
@@ -228,13 +193,13 @@ async def _on_domain(tx: Tx, claims: Claims, wanted: DomainName) -> Claims:
 async def _with_credential(tx: Tx, claims: Claims, credential: ApplicationCredential) -> Claims:
     if credential.expires_at is not None:
         if credential.expires_at <= claims.issued_at:
-            raise Unauthenticated(_REJECTED)
+            raise Unauthenticated(REJECTED)
         claims = _replace(claims, expires_at=min(claims.expires_at, credential.expires_at))
     scoped = await _on_project(tx, claims, Named(id=credential.project_id))
-    given = closure(credential.role_ids, await store.implied(tx))
+    given = closure(credential.role_ids, await implied_roles(tx))
     roles = tuple((role_id, name) for role_id, name in scoped.roles if role_id in given)
     if not roles:
-        raise Unauthenticated(_REJECTED)
+        raise Unauthenticated(REJECTED)
     return _replace(
         scoped,
         roles=roles,
@@ -246,35 +211,17 @@ async def _with_credential(tx: Tx, claims: Claims, credential: ApplicationCreden
 
 async def roles_on(tx: Tx, user_id: str, kind: ScopeKind, scope_id: str) -> tuple[tuple[str, str], ...]:
     """All roles of a user on a scope, implied ones included. Raises `Unauthenticated` for none."""
-    assigned = await store.ASSIGNMENTS.where(tx, user_id=user_id, scope_kind=kind, scope_id=scope_id)
+    assigned = await ASSIGNMENTS.where(tx, user_id=user_id, scope_kind=kind, scope_id=scope_id)
     if not assigned:
-        raise Unauthenticated(_REJECTED)
+        raise Unauthenticated(REJECTED)
     roles = await effective_roles(tx, assigned)
     return tuple((role.id, role.name) for role in roles)
 
 
 async def effective_roles(tx: Tx, assigned: list[Assignment]) -> list[Role]:
     """The roles that assignments give, implied ones included, by name."""
-    wanted = closure((one.role_id for one in assigned), await store.implied(tx))
-    return sorted(await store.ROLES.within(tx, "id", sorted(wanted)), key=lambda role: role.name)
-
-
-async def found_domain(tx: Tx, wanted: DomainName | None, where: str) -> Domain | None:
-    """The domain that a request names. Raises `BadRequest` when it names none."""
-    if wanted is None or (wanted.id is None and wanted.name is None):
-        raise expecting("domain", where)
-    if wanted.id is not None:
-        return await store.DOMAINS.find(tx, id=wanted.id)
-    return await store.named_domain(tx, wanted.name or "")
-
-
-def expecting(attribute: str, where: str) -> BadRequest:
-    """The 400 of something that is missing."""
-    return BadRequest(
-        f"Expecting to find {attribute} in {where}. The server could not comply with the request since it is either "
-        "malformed or otherwise incorrect. The client is assumed to be in error.",
-        field=attribute,
-    )
+    wanted = closure((one.role_id for one in assigned), await implied_roles(tx))
+    return sorted(await ROLES.within(tx, "id", sorted(wanted)), key=lambda role: role.name)
 
 
 def check_may_manage_credentials(claims: Claims) -> None:

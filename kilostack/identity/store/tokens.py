@@ -8,7 +8,8 @@ from collections.abc import Iterable
 import msgspec
 from sqlalchemy import delete, insert, select, update
 
-from kilostack.identity.store.tables import FEED, REVOCATIONS, SIGNING_KEYS
+from kilostack.identity.store.tables.meta import FEED
+from kilostack.identity.store.tables.tokens import REVOCATIONS, SIGNING_KEYS
 from kilostack.store.database import Tx
 from kilostack.store.records import Records
 from kilostack.store.sql import InList, Query, p

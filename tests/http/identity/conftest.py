@@ -13,7 +13,9 @@ from kilostack.core.vault import Vault
 from kilostack.core.world import Micros, RealWorld
 from kilostack.http.verifier import Verifier
 from kilostack.identity.app.bootstrap import ServicePlace
-from kilostack.identity.service import IdentityParts, IdentityService, IdentitySettings
+from kilostack.identity.app.ground import IdentityParts
+from kilostack.identity.app.settings import IdentitySettings
+from kilostack.identity.service import IdentityService
 from kilostack.identity.store.tables import META
 from kilostack.store.database import Database
 from kilostack.wire.calls import LocalCalls

@@ -10,7 +10,7 @@ import pytest
 from kilostack.core.secret import Secret
 from kilostack.core.vault import Vault
 from kilostack.identity.app.passwords import Passwords
-from kilostack.identity.service import IdentitySettings
+from kilostack.identity.app.settings import IdentitySettings
 from kilostack.identity.store import tokens
 from tests.http.cloud import ROOT
 from tests.http.identity.conftest import ADMIN, DEMO, IdentityCloud, on_project

@@ -11,13 +11,13 @@ import msgspec
 from kilostack.core.context import Context
 from kilostack.core.errors import BadRequest, Conflict, Duplicate, NotFound
 from kilostack.core.token import Claims, credential_subject
-from kilostack.core.vault import Entropy, Vault
-from kilostack.identity.app.resources import Ground
+from kilostack.identity.app.ground import Ground
 from kilostack.identity.app.tokens import CREDENTIAL_PURPOSE, check_may_manage_credentials, roles_on
-from kilostack.identity.model.credentials import ApplicationCredential
+from kilostack.identity.model.application_credentials import ApplicationCredential
 from kilostack.identity.model.roles import Role
-from kilostack.identity.store import directory as store
 from kilostack.identity.store import tokens as store_tokens
+from kilostack.identity.store.application_credentials import APPLICATION_CREDENTIAL_LIST, APPLICATION_CREDENTIALS
+from kilostack.identity.store.roles import ROLES
 from kilostack.store.database import Tx
 from kilostack.store.lists import Ask, Where
 
@@ -42,11 +42,11 @@ class Full(msgspec.Struct, frozen=True):
     roles: list[Role]
 
 
-class Credentials:
+class ApplicationCredentials:
     """Create (the only time when the secret is shown), show, list and delete."""
 
-    def __init__(self, ground: Ground, vault: Vault, entropy: Entropy) -> None:
-        self._ground, self._vault, self._entropy = ground, vault, entropy
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
 
     async def create(self, ctx: Context, claims: Claims, user_id: str, wanted: Wanted) -> tuple[Full, str]:
         """The credential and its secret."""
@@ -56,13 +56,13 @@ class Credentials:
             raise _invalid("a token for a project is required")
         if wanted.expires_at is not None and wanted.expires_at <= self._ground.world.now():
             raise _invalid("expires_at is in the past")
-        secret = wanted.secret or base64.urlsafe_b64encode(self._entropy(_SECRET_BYTES)).decode().rstrip("=")
+        secret = wanted.secret or base64.urlsafe_b64encode(self._ground.entropy(_SECRET_BYTES)).decode().rstrip("=")
         credential = ApplicationCredential(
             id=self._ground.new_id(),
             user_id=user_id,
             project_id=claims.project_id,
             name=wanted.name,
-            secret_hash=self._vault.digest(CREDENTIAL_PURPOSE, secret),
+            secret_hash=self._ground.vault.digest(CREDENTIAL_PURPOSE, secret),
             role_ids=(),
             description=wanted.description,
             unrestricted=wanted.unrestricted,
@@ -72,7 +72,7 @@ class Credentials:
         async def unit(tx: Tx) -> Full:
             role_ids = await _chosen(tx, claims, wanted.roles)
             made = msgspec.structs.replace(credential, role_ids=role_ids)
-            await store.CREDENTIALS.insert(tx, made)
+            await APPLICATION_CREDENTIALS.insert(tx, made)
             return await _full(tx, made)
 
         try:
@@ -94,7 +94,7 @@ class Credentials:
         where = [Where("user_id", (user_id,))] + ([] if name is None else [Where("name", (name,))])
 
         async def unit(tx: Tx) -> list[Full]:
-            found = await store.CREDENTIAL_LIST.page(tx, Ask(where=tuple(where)))
+            found = await APPLICATION_CREDENTIAL_LIST.page(tx, Ask(where=tuple(where)))
             return [await _full(tx, credential) for credential in found]
 
         return await self._ground.db.read(unit)
@@ -106,21 +106,21 @@ class Credentials:
         async def unit(tx: Tx) -> None:
             await self._found(tx, ctx, "delete", user_id, credential_id)
             check_may_manage_credentials(claims)
-            await store.CREDENTIALS.delete(tx, id=credential_id)
+            await APPLICATION_CREDENTIALS.delete(tx, id=credential_id)
             await store_tokens.revoke(tx, [credential_subject(credential_id)], until)
 
         await self._ground.db.write(unit)
 
     async def _found(self, tx: Tx, ctx: Context, verb: str, user_id: str, credential_id: str) -> ApplicationCredential:
         self._ground.access.check(ctx, f"{verb}_application_credential", _target(user_id))
-        found = await store.CREDENTIALS.find(tx, id=credential_id)
+        found = await APPLICATION_CREDENTIALS.find(tx, id=credential_id)
         if found is None or found.user_id != user_id:
             raise NotFound(f"Could not find Application Credential: {credential_id}.")
         return found
 
 
 async def _full(tx: Tx, credential: ApplicationCredential) -> Full:
-    roles = await store.ROLES.within(tx, "id", credential.role_ids)
+    roles = await ROLES.within(tx, "id", credential.role_ids)
     return Full(credential, sorted(roles, key=lambda role: role.name))
 
 

@@ -1,0 +1,42 @@
+"""Who may do what in identity: upstream's rule names with the defaults of its secure personas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kilostack.core.context import Context
+from kilostack.core.errors import Forbidden
+from kilostack.core.policy import Policy, Rule
+from kilostack.identity.app.policies import application_credentials, catalog, projects, roles, tokens, users
+from kilostack.identity.app.policies.personas import BASE
+
+RULES: tuple[Rule, ...] = (
+    *BASE,
+    *application_credentials.RULES,
+    *catalog.RULES,
+    *projects.RULES,
+    *roles.RULES,
+    *tokens.RULES,
+    *users.RULES,
+)
+
+
+class Access:
+    """The compiled policy, asked in identity's words."""
+
+    def __init__(self, overrides: Mapping[str, str]) -> None:
+        self._policy = Policy(RULES, overrides)
+
+    def allows(self, ctx: Context, action: str, target: Mapping[str, Any]) -> bool:
+        """Whether `identity:<action>` is allowed on `target` (the value of upstream's `target.`)."""
+        return self._policy.allows(ctx, f"identity:{action}", {"target": target})
+
+    def check(self, ctx: Context, action: str, target: Mapping[str, Any]) -> None:
+        """Raise `Forbidden` unless it is."""
+        if not self.allows(ctx, action, target):
+            raise forbidden(f"identity:{action}")
+
+
+def forbidden(action: str) -> Forbidden:
+    return Forbidden(f"You are not authorized to perform the requested action: {action}.")

@@ -1,0 +1,17 @@
+"""Rules about tokens, and what their bearers may turn them into."""
+
+from __future__ import annotations
+
+from kilostack.identity.app.policies.personas import ADMIN, VIEWER, rules
+
+RULES = rules(
+    {
+        "check_token": f"{VIEWER} or rule:token_subject",
+        "validate_token": f"{VIEWER} or rule:service_role or rule:token_subject",
+        "revoke_token": f"{ADMIN} or rule:token_subject",
+        "get_auth_catalog": "@",
+        "get_auth_projects": "@",
+        "get_auth_domains": "@",
+        "get_auth_system": "@",
+    }
+)

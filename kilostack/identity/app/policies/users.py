@@ -1,0 +1,12 @@
+"""Rules about users."""
+
+from __future__ import annotations
+
+from kilostack.identity.app.policies.personas import USER_MANAGER, USER_READER, resource, rules
+
+RULES = rules(
+    {
+        **resource("user", "users", f"{USER_READER} or rule:owner", USER_MANAGER, listed=USER_READER),
+        "list_user_projects": f"{USER_READER} or rule:owner",
+    }
+)

@@ -1,0 +1,87 @@
+"""How requests name users, projects and scopes, and what a login has shown."""
+
+from __future__ import annotations
+
+import msgspec
+
+from kilostack.core.errors import BadRequest
+from kilostack.core.token import Claims
+from kilostack.identity.model.projects import Domain
+from kilostack.identity.model.users import User
+from kilostack.identity.store.projects import DOMAINS, named_domain
+from kilostack.identity.store.users import USERS, named_user
+from kilostack.store.database import Tx
+
+REJECTED = "The request you have made requires authentication."
+_LONGEST_LABEL = 300
+
+
+class DomainName(msgspec.Struct, frozen=True):
+    """A domain as requests name it: by id or by name."""
+
+    id: str | None = None
+    name: str | None = None
+
+
+class Named(msgspec.Struct, frozen=True):
+    """A user or project as requests name it: by id, or by name within a domain."""
+
+    id: str | None = None
+    name: str | None = None
+    domain: DomainName | None = None
+
+
+class Scope(msgspec.Struct, frozen=True):
+    """What a token is to be for; nothing set is nothing at all."""
+
+    project: Named | None = None
+    domain: DomainName | None = None
+    system: bool = False
+
+
+class Proof(msgspec.Struct, frozen=True, kw_only=True):
+    """Who somebody has shown to be, and how."""
+
+    methods: tuple[str, ...]
+    user_id: str
+    #: the hash that their password matched; it must still be the user's
+    password_hash: str | None = None
+    #: the token that this one is made from
+    parent: Claims | None = None
+    #: the credential that was shown, and its secret
+    credential_id: str = ""
+    credential_secret: str = ""
+
+
+def label(named: Named) -> str:
+    """Whom attempts are counted for. Cut, because it is remembered and a client may send anything."""
+    domain = named.domain or DomainName()
+    return (named.id or f"{named.name} in {domain.id or domain.name}")[:_LONGEST_LABEL]
+
+
+async def found_user(tx: Tx, named: Named) -> User | None:
+    """The user that a request names. Raises `BadRequest` when it names none."""
+    if named.id is not None:
+        return await USERS.find(tx, id=named.id)
+    if named.name is None:
+        raise expecting("id or name", "user")
+    domain = await found_domain(tx, named.domain, "user")
+    return None if domain is None else await named_user(tx, named.name, domain.id)
+
+
+async def found_domain(tx: Tx, wanted: DomainName | None, where: str) -> Domain | None:
+    """The domain that a request names. Raises `BadRequest` when it names none."""
+    if wanted is None or (wanted.id is None and wanted.name is None):
+        raise expecting("domain", where)
+    if wanted.id is not None:
+        return await DOMAINS.find(tx, id=wanted.id)
+    return await named_domain(tx, wanted.name or "")
+
+
+def expecting(attribute: str, where: str) -> BadRequest:
+    """The 400 of something that is missing."""
+    return BadRequest(
+        f"Expecting to find {attribute} in {where}. The server could not comply with the request since it is either "
+        "malformed or otherwise incorrect. The client is assumed to be in error.",
+        field=attribute,
+    )

@@ -1,0 +1,33 @@
+"""Records of roles and of who has them where."""
+
+from __future__ import annotations
+
+from kilostack.identity.model.roles import Assignment, Implication, Role, implied_by
+from kilostack.identity.store.tables import roles as tables
+from kilostack.store.database import Tx
+from kilostack.store.lists import Collection
+from kilostack.store.records import Records
+
+ROLES = Records(Role, tables.ROLES, noun="role")
+
+
+IMPLICATIONS = Records(Implication, tables.IMPLICATIONS, noun="implied role", key=("prior_id", "implied_id"))
+
+
+ASSIGNMENTS = Records(
+    Assignment, tables.ASSIGNMENTS, noun="role assignment", key=("user_id", "scope_kind", "scope_id", "role_id")
+)
+
+
+_BY_NAME = (("name", False),)
+
+
+_NAMES = {"id": "id", "name": "name"}
+
+
+ROLE_LIST = Collection(ROLES, filters={"name": "name"}, sorts=_NAMES, default_sort=_BY_NAME)
+
+
+async def implied_roles(tx: Tx) -> dict[str, tuple[str, ...]]:
+    """Role -> roles that it implies directly."""
+    return implied_by(await IMPLICATIONS.where(tx))

@@ -1,0 +1,18 @@
+"""All tables of identity's database; importing this knows them all."""
+
+from __future__ import annotations
+
+from kilostack.identity.store.tables import application_credentials, catalog, projects, roles, tokens, users
+from kilostack.identity.store.tables.meta import FEED, META, SCHEMA_NUMBER
+
+__all__ = [
+    "FEED",
+    "META",
+    "SCHEMA_NUMBER",
+    "application_credentials",
+    "catalog",
+    "projects",
+    "roles",
+    "tokens",
+    "users",
+]
