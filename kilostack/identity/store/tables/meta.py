@@ -10,7 +10,7 @@ from kilostack.wire.identity_calls import TOPIC
 META = MetaData()
 
 
-SCHEMA_NUMBER = 1
+SCHEMA_NUMBER = 2
 
 
 FEED = Feed(META, TOPIC)
