@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench import identity
 from bench.cloud import KILOSTACK, Cloud
 
 _SERVERS = 100
@@ -218,8 +219,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     load_before = os.getloadavg()
-    result = {"when": time.strftime("%Y-%m-%d"), "cores": os.cpu_count(), "load_before": load_before}
+    result: dict[str, Any] = {"when": time.strftime("%Y-%m-%d"), "cores": os.cpu_count(), "load_before": load_before}
     result |= simulated(options.runs)
+    result["identity"] = identity.measure(options.runs)
     if options.real:
         result |= real(options.runs)
     result["load_after"] = os.getloadavg()

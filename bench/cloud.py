@@ -28,7 +28,7 @@ class Cloud:
             self.environment.pop(variable, None)
         cache = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
         self.environment["XDG_CACHE_HOME"] = cache
-        self._token = ""
+        self.token = ""
         self._connection: http.client.HTTPConnection | None = None
 
     def command(self, *arguments: str) -> float:
@@ -78,10 +78,15 @@ class Cloud:
         status, headers, answer = self._request("POST", "/identity/v3/auth/tokens", body, {})
         if status != 201:
             raise RuntimeError(f"login answered {status}: {answer!r}")
-        self._token = headers["x-subject-token"]
+        self.token = headers["x-subject-token"]
 
-    def call(self, method: str, path: str, body: Any = None, *, token: bool = True) -> tuple[int, Any]:
-        headers = {"X-Auth-Token": self._token} if token else {}
+    def call(
+        self, method: str, path: str, body: Any = None, *, token: bool = True, subject: str = ""
+    ) -> tuple[int, Any]:
+        """The status and the body. `subject` is a token that is looked at."""
+        headers = {"X-Auth-Token": self.token} if token else {}
+        if subject:
+            headers["X-Subject-Token"] = subject
         headers["OpenStack-API-Version"] = "compute 2.96"
         status, _, answer = self._request(method, path, body, headers)
         return status, json.loads(answer) if answer else None
