@@ -20,6 +20,7 @@ from kilostack.core.world import World
 from kilostack.http.authentication import Authenticator
 from kilostack.http.dialects import PLAIN, Dialect, keystone_body
 from kilostack.http.messages import Body, Request, Response
+from kilostack.http.origin import root
 from kilostack.http.routes import Api, Route
 
 _GLOBAL_ID = re.compile(r"req-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -169,10 +170,7 @@ def _request(req: _Carried, fields: dict[str, str]) -> Request:
     )
     request.params = fields
     request.address = req.remote_addr
-    scheme = headers.get("x-forwarded-proto", "").split(",")[0].strip() or req.scheme
-    host = headers.get("x-forwarded-host", "").split(",")[0].strip() or headers.get("host") or req.netloc
-    forwarded_prefix = headers.get("x-forwarded-prefix", "").rstrip("/")
-    request.root = f"{scheme}://{host}{forwarded_prefix}"
+    request.root = root(headers, req.scheme, req.netloc)
     return request
 
 

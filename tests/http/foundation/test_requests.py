@@ -89,6 +89,9 @@ async def test_request_ids(http: Client) -> None:
         ({"X-Forwarded-Proto": "https, http", "X-Forwarded-Host": "a.example, b.example"}, "https://a.example"),
         ({"X-Forwarded-Prefix": "/stack/"}, "http://cloud.test/stack"),
         ({"X-Forwarded-Host": "", "X-Forwarded-Proto": " "}, "http://cloud.test"),
+        ({"Forwarded": 'for=192.0.2.1;Proto=https;host="a.example:8443", proto=http'}, "https://a.example:8443"),
+        ({"Forwarded": "proto=https;host=b.example", "X-Forwarded-Host": "a.example"}, "https://a.example"),
+        ({"Forwarded": ";;=,=="}, "http://cloud.test"),
     ],
 )
 async def test_links_are_what_the_client_can_follow(http: Client, headers: dict[str, str], base: str) -> None:
