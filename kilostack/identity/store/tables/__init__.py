@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from kilostack.identity.store.tables import application_credentials, catalog, groups, projects, roles, tokens, users
+from kilostack.identity.store.tables import (
+    application_credentials,
+    catalog,
+    federation,
+    groups,
+    projects,
+    roles,
+    tokens,
+    users,
+)
 from kilostack.identity.store.tables.meta import FEED, META, SCHEMA_NUMBER
 
 __all__ = [
@@ -11,6 +20,7 @@ __all__ = [
     "SCHEMA_NUMBER",
     "application_credentials",
     "catalog",
+    "federation",
     "groups",
     "projects",
     "roles",
