@@ -11,14 +11,14 @@ _ANYBODY = "@"
 _THE_USER = f"({_ADMIN}) or user_id:%(user_id)s"
 
 _BASE = (
-    Rule("context_is_admin", "role:admin", "An administrator of the cloud."),
-    Rule("admin_api", "is_admin:True", "Kept for rules of older files."),
-    Rule("project_manager", "role:manager and project_id:%(project_id)s"),
-    Rule("project_member", "role:member and project_id:%(project_id)s"),
-    Rule("project_reader", "role:reader and project_id:%(project_id)s"),
-    Rule("project_manager_or_admin", f"rule:project_manager or {_ADMIN}"),
-    Rule("project_member_or_admin", f"rule:project_member or {_ADMIN}"),
-    Rule("project_reader_or_admin", f"rule:project_reader or {_ADMIN}"),
+    Rule("context_is_admin", "role:admin", "An administrator of the cloud.", scope_types=()),
+    Rule("admin_api", "is_admin:True", "Kept for rules of older files.", scope_types=()),
+    Rule("project_manager", "role:manager and project_id:%(project_id)s", scope_types=()),
+    Rule("project_member", "role:member and project_id:%(project_id)s", scope_types=()),
+    Rule("project_reader", "role:reader and project_id:%(project_id)s", scope_types=()),
+    Rule("project_manager_or_admin", f"rule:project_manager or {_ADMIN}", scope_types=()),
+    Rule("project_member_or_admin", f"rule:project_member or {_ADMIN}", scope_types=()),
+    Rule("project_reader_or_admin", f"rule:project_reader or {_ADMIN}", scope_types=()),
 )
 
 #: check -> rules below "os_compute_api:"

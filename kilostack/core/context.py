@@ -27,14 +27,26 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     roles: tuple[str, ...] = ()
     #: audit id of the token; not the token
     audit_id: str = ""
+    #: work of the cloud for itself: no scope binds it
+    is_internal: bool = False
 
     @property
     def is_admin(self) -> bool:
         return "admin" in self.roles
 
+    @property
+    def scope(self) -> str:
+        """What policy calls the scope: a caller without any counts as one of a project, as upstream."""
+        return "system" if self.system else "domain" if self.domain_id else "project"
+
 
 def internal(request_id: str) -> Context:
     """The context of work that the cloud does for itself."""
     return Context(
-        request_id=request_id, user_id="kilostack", user_name="kilostack", system=True, roles=("admin", "service")
+        request_id=request_id,
+        user_id="kilostack",
+        user_name="kilostack",
+        system=True,
+        roles=("admin", "service"),
+        is_internal=True,
     )

@@ -127,5 +127,6 @@ def rules() -> Iterable[Rule]:
         for attribute in _NETWORK_ADMIN_ATTRIBUTES
         if attribute.startswith("provider:")
     }
-    tables = (_BASE, _NETWORKS, attributes, _PORTS, _ROUTERS, _GROUPS, _OPERATION)
-    return [Rule(name, check) for table in tables for name, check in table.items()]
+    tables = (_NETWORKS, attributes, _PORTS, _ROUTERS, _GROUPS, _OPERATION)
+    parts = [Rule(name, check, scope_types=()) for name, check in _BASE.items()]
+    return parts + [Rule(name, check) for table in tables for name, check in table.items()]

@@ -17,7 +17,8 @@ def _context(**fields: object) -> Context:
 
 
 def _policy(check: str, **others: str) -> Policy:
-    return Policy([Rule("it", check), *(Rule(name, text) for name, text in others.items())])
+    rules = {"it": check, **others}
+    return Policy([Rule(name, text, scope_types=()) for name, text in rules.items()])
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ _MEMBER = f"{_ADMIN} or (role:member and {_OWNER})"
 _READER = f"{_ADMIN} or (role:reader and {_OWNER})"
 
 RULES: tuple[Rule, ...] = (
-    Rule("context_is_admin", "role:admin"),
+    Rule("context_is_admin", "role:admin", scope_types=()),
     Rule("add_image", f"{_ADMIN} or (role:member and {_OWNER} and project_id:%(owner)s)"),
     Rule("get_image", f"{_ADMIN} or (role:reader and {_SEEN})"),
     Rule("get_images", _READER),

@@ -29,8 +29,16 @@ class Access:
         self._policy = Policy(RULES, overrides)
 
     def allows(self, ctx: Context, action: str, target: Mapping[str, Any]) -> bool:
-        """Whether `identity:<action>` is allowed on `target` (the value of upstream's `target.`)."""
-        return self._policy.allows(ctx, f"identity:{action}", {"target": target})
+        """Whether `identity:<action>` is allowed on `target` (the value of upstream's `target.`).
+
+        Rules of operators may read the same without `target.`, and the id of each thing as in its path (`user_id`).
+        """
+        seen: dict[str, Any] = {"target": target}
+        for kind, fields in target.items():
+            seen[kind] = fields
+            if isinstance(fields, Mapping) and "id" in fields:
+                seen[f"{kind}_id"] = fields["id"]
+        return self._policy.allows(ctx, f"identity:{action}", seen)
 
     def check(self, ctx: Context, action: str, target: Mapping[str, Any]) -> None:
         """Raise `Forbidden` unless it is."""

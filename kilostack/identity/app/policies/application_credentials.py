@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from kilostack.identity.app.policies.personas import ADMIN, OWNER_VIEWER, rules
+from kilostack.identity.app.policies.personas import ADMIN, NOT_DOMAIN, OWNER_VIEWER, PROJECT, rules
 
-RULES = rules(
-    {
-        "get_application_credential": OWNER_VIEWER,
-        "list_application_credentials": OWNER_VIEWER,
-        "create_application_credential": "rule:owner",
-        "delete_application_credential": f"{ADMIN} or rule:owner",
-    }
+RULES = (
+    *rules(
+        {
+            "get_application_credential": OWNER_VIEWER,
+            "list_application_credentials": OWNER_VIEWER,
+            "delete_application_credential": f"{ADMIN} or rule:owner",
+        },
+        NOT_DOMAIN,
+    ),
+    *rules({"create_application_credential": "rule:owner"}, PROJECT),
 )

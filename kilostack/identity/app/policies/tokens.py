@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from kilostack.identity.app.policies.personas import ADMIN, VIEWER, rules
+from kilostack.identity.app.policies.personas import ADMIN, ANY_SCOPE, VIEWER, rules
 
-RULES = rules(
-    {
-        "check_token": f"{VIEWER} or rule:token_subject",
-        "validate_token": f"{VIEWER} or rule:service_role or rule:token_subject",
-        "revoke_token": f"{ADMIN} or rule:token_subject",
-        "get_auth_catalog": "@",
-        "get_auth_projects": "@",
-        "get_auth_domains": "@",
-        "get_auth_system": "@",
-    }
+RULES = (
+    *rules(
+        {
+            "check_token": f"{VIEWER} or rule:token_subject",
+            "validate_token": f"{VIEWER} or rule:service_role or rule:token_subject",
+            "revoke_token": f"{ADMIN} or rule:token_subject",
+        }
+    ),
+    *rules(
+        {"get_auth_catalog": "@", "get_auth_projects": "@", "get_auth_domains": "@", "get_auth_system": "@"}, ANY_SCOPE
+    ),
 )
