@@ -44,7 +44,7 @@ class Policy:
 
     def _rule(self, name: str, path: tuple[str, ...]) -> Check:
         if name in path:
-            raise PolicyError(f"policy rule {name!r} refers to itself through {' > '.join(path)}", path[-1])
+            raise PolicyError(f"policy rule {name!r} refers to itself through {' > '.join(path)}", name, *path)
         if (check := self._checks.get(name)) is None:
             if name not in self._texts:
                 raise PolicyError(

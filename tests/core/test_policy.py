@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oslo_policy import _parser
 
-from kilostack.core.context import Context
+from kilostack.core.context import Context, internal
 from kilostack.core.errors import Forbidden
 from kilostack.core.policy import Policy, PolicyError, Rule
 
@@ -43,17 +43,69 @@ def _policy(check: str, **others: str) -> Policy:
         ("not rule:other", False),
         ("'shared':%(kind)s", True),
         ("role:%(wanted)s", True),
+        ("role:MEMBER", True),
+        ("None:%(nothing)s", True),
+        ("not None:%(nothing)s", False),
+        ("None:%(not_there)s", False),
+        ("domain_id:None", True),
+        ("project_id:None", False),
+        ("True:%(flag)s", True),
+        ("'True':%(flag)s", True),
+        ("1:%(number)s", True),
+        ('"a b":%(words)s', True),
+        ("'a:b':%(colons)s", True),
+        ("user_id:%(half)s%(number)s", True),
+        ("token.project.domain.id:%(project_domain)s", True),
+        ("token.domain.id:None", False),
+        ("token.roles.name:reader", True),
+        ("user.domain.id:default", True),
+        ("tenant_id:%(tenant_id)s", True),
+        ("is_admin:1", False),
+        ("is_admin:False", True),
+        ("is_admin_project:True", True),
+        ("ROLE:member or role:member AND NOT role:admin", None),
+        ("role:member AND NOT role:admin", True),
+        ("domain_id:%(nothing)s", False),
     ],
 )
-def test_checks(check: str, allowed: bool) -> None:
-    ctx = _context(user_id="u1", project_id="p1", roles=("member", "reader"))
+def test_checks(check: str, allowed: bool | None) -> None:
+    ctx = _context(
+        user_id="u1", user_domain_id="default", project_id="p1", project_domain_id="d1", roles=("member", "reader")
+    )
     target = {"project_id": "p1", "target": {"user": {"id": "u1"}}, "kind": "shared", "wanted": "reader"}
+    target |= {"nothing": None, "flag": True, "number": 1, "words": "a b", "colons": "a:b", "half": "u"}
+    target |= {"project_domain": "d1"}
+    if allowed is None:
+        with pytest.raises(PolicyError, match="ROLE"):
+            _policy(check)
+        return
     assert _policy(check, other="role:reader").allows(ctx, "it", target) is allowed
 
 
 def test_an_empty_credential_never_matches_an_empty_target() -> None:
     """An unscoped caller is not in the domain "" of something that has none."""
     assert not _policy("domain_id:%(domain_id)s").allows(_context(), "it", {"domain_id": ""})
+
+
+def test_what_is_unset_on_both_sides_is_not_the_same() -> None:
+    """Unlike in the library: a caller without a domain is not in the domain of what has none."""
+    target = {"domain_id": None}
+    assert not _policy("domain_id:%(domain_id)s").allows(_context(project_id="p"), "it", target)
+    assert _parser.parse_rule("domain_id:%(domain_id)s")(target, {"domain_id": None}, None)
+
+
+@pytest.mark.parametrize("scope", ["system", "domain", "project"])
+def test_a_token_of_another_scope_is_refused_whatever_the_check_says(scope: str) -> None:
+    contexts = {
+        "system": _context(system=True, roles=("admin",)),
+        "domain": _context(domain_id="d", roles=("admin",)),
+        "project": _context(project_id="p", roles=("admin",)),
+    }
+    policy = Policy([Rule("it", "@", scope_types=(scope,))], {"it": "role:admin"})
+    assert [name for name, ctx in contexts.items() if policy.allows(ctx, "it")] == [scope]
+    # as in the library, without any scope is as good as with a project
+    assert Policy([Rule("it", "@", scope_types=(scope,))]).allows(_context(), "it") is (scope == "project")
+    assert policy.allows(internal("req"), "it")
 
 
 def test_system_scope_and_admin() -> None:
@@ -85,7 +137,23 @@ def test_an_operators_rule_replaces_the_default() -> None:
         policy.check(_context(roles=("admin",)), "it")
 
 
-_ATOMS = st.sampled_from(["role:a", "role:b", "@", "!", "project_id:%(project_id)s", "user_id:%(user_id)s"])
+_ATOMS = st.sampled_from(
+    [
+        "role:a",
+        "role:B",
+        "@",
+        "!",
+        "project_id:%(project_id)s",
+        "user_id:%(user_id)s",
+        "user_id:%(target.user.id)s",
+        "domain_id:None",
+        "None:%(domain_id)s",
+        "True:%(enabled)s",
+        "'a':%(letter)s",
+        "system_scope:all",
+        "domain_id:%(not_there)s",
+    ]
+)
 _CHECKS = st.recursive(
     _ATOMS,
     lambda inner: st.one_of(
@@ -99,10 +167,20 @@ _CHECKS = st.recursive(
 
 
 @settings(deadline=None)
-@given(check=_CHECKS, roles=st.sets(st.sampled_from(["a", "b"])), same=st.booleans())
-def test_decides_as_the_library_that_operators_know(check: str, roles: set[str], same: bool) -> None:
-    target = {"project_id": "p1" if same else "p2", "user_id": "u1"}
-    ctx = _context(project_id="p1", user_id="u1", roles=tuple(sorted(roles)))
-    credentials = {"project_id": "p1", "user_id": "u1", "roles": sorted(roles)}
-    theirs = _parser.parse_rule(check)(target, credentials, None)
+@given(
+    check=_CHECKS,
+    roles=st.sets(st.sampled_from(["a", "b"])),
+    same=st.booleans(),
+    scope=st.sampled_from([{"project_id": "p1"}, {"domain_id": "d1"}, {"system_scope": "all"}]),
+    domain=st.sampled_from([None, "d1", "d2"]),
+)
+def test_decides_as_the_library_that_operators_know(
+    check: str, roles: set[str], same: bool, scope: dict[str, str], domain: str | None
+) -> None:
+    target = {"project_id": "p1" if same else "p2", "user_id": "u1", "domain_id": domain, "enabled": same}
+    target |= {"letter": "a" if same else "b", "target.user.id": "u1"}
+    fields = {name: value for name, value in scope.items() if name != "system_scope"}
+    ctx = _context(user_id="u1", system="system_scope" in scope, roles=tuple(sorted(roles)), **fields)
+    credentials = {"project_id": None, "domain_id": None, "system_scope": None, "user_id": "u1"} | scope
+    theirs = _parser.parse_rule(check)(target, credentials | {"roles": sorted(roles)}, None)
     assert _policy(check).allows(ctx, "it", target) is bool(theirs)
