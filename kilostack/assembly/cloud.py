@@ -73,6 +73,8 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     blobs: Blobs
     master_key: bytes
     entropy: Entropy = os.urandom
+    #: service -> an operator's rules
+    policies: Mapping[str, Mapping[str, str]] = {}
     kinds: Sequence[Saga] = compute.KINDS
     #: the table of calls inside this process, and what services call through; tests lose and repeat calls there
     local_calls: LocalCalls | None = None
@@ -101,13 +103,29 @@ class Cloud:
         self.metrics = Metrics()
         vault = Vault(ground.master_key, ground.entropy)
         self.identity = IdentityService(
-            IdentityParts(db=databases["identity"], world=world, vault=vault, entropy=ground.entropy)
+            IdentityParts(
+                db=databases["identity"],
+                world=world,
+                vault=vault,
+                entropy=ground.entropy,
+                overrides=ground.policies.get("identity", {}),
+            )
         )
-        self.image = ImageService(ImageParts(db=databases["image"], world=world, blobs=ground.blobs))
+        self.image = ImageService(
+            ImageParts(db=databases["image"], world=world, blobs=ground.blobs, policy=ground.policies.get("image", {}))
+        )
         self.placement = PlacementService(
             PlacementParts(db=databases["placement"], world=world, hints=hints, calls=calls)
         )
-        self.network = NetworkService(NetworkParts(db=databases["network"], world=world, hints=hints, calls=calls))
+        self.network = NetworkService(
+            NetworkParts(
+                db=databases["network"],
+                world=world,
+                hints=hints,
+                calls=calls,
+                policy=ground.policies.get("network", {}),
+            )
+        )
         self.gateway = Gateway(GatewayParts(world=world, calls=calls, hints=hints))
         self.scheduler = Scheduler(world, calls, KnownHosts(databases["compute"]))
         self.compute = compute.ComputeService(
@@ -118,6 +136,7 @@ class Cloud:
                 calls=calls,
                 chooser=self.scheduler,
                 consoles=self.gateway,
+                policy=ground.policies.get("compute", {}),
                 kinds=ground.kinds,
             )
         )

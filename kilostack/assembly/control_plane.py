@@ -17,10 +17,11 @@ from pathlib import Path
 import uvicorn
 import uvloop
 
-from kilostack.assembly import open_files
+from kilostack.assembly import open_files, policies
 from kilostack.assembly.cloud import SCHEMAS, Cloud, Ground, Seed
 from kilostack.assembly.simulated_hosts import SimulatedHosts
 from kilostack.bus.hints import LocalHints
+from kilostack.core.policy import PolicyError
 from kilostack.core.secret import Secret
 from kilostack.core.settings import Settings
 from kilostack.core.telemetry import log_to_stderr
@@ -44,7 +45,7 @@ def main(settings: Settings) -> None:
     open_files.allow(open_files.MOST_OF_CONTROL_PLANE)
     try:
         uvloop.run(serve(settings))
-    except (DamagedDatabase, WrongSchema, WrongMasterKey) as error:
+    except (DamagedDatabase, PolicyError, WrongSchema, WrongMasterKey) as error:
         _LOG.error("%s", error)
         sys.exit(str(error))
 
@@ -52,6 +53,7 @@ def main(settings: Settings) -> None:
 async def serve(settings: Settings) -> None:
     """The whole control plane; returns after a signal, when requests under way have been answered."""
     world = RealWorld()
+    rules = policies.load(settings.policies)
     listener = _listener(settings.port)
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -61,7 +63,7 @@ async def serve(settings: Settings) -> None:
     databases = {name: _open(settings, name, world, hints) for name in SCHEMAS}
     master_key = load_master_key(settings.state.master_key)
     blobs = FileBlobs(settings.state.images, world)
-    ground = Ground(world=world, hints=hints, databases=databases, blobs=blobs, master_key=master_key)
+    ground = Ground(world=world, hints=hints, databases=databases, blobs=blobs, master_key=master_key, policies=rules)
     cloud = Cloud(ground)
     await cloud.start(_seed(settings), exclusive=True)
     agents = None

@@ -20,6 +20,7 @@ COMMANDS = {
     "status": "kilostack.cli.status",
     "doctor": "kilostack.cli.doctor",
     "why": "kilostack.cli.why",
+    "policy": "kilostack.cli.policy",
     "serve": "kilostack.cli.processes",
     "agent": "kilostack.cli.processes",
     "supervise": "kilostack.cli.supervise",
@@ -64,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     why.add_argument("--os-cloud", metavar="ENTRY", help="the clouds.yaml entry to ask with (default: $OS_CLOUD)")
     _add_where(why)
     _add_format(why)
+    _add_policy(commands)
     _add_processes(commands)
     return parser
 
@@ -80,8 +82,26 @@ def _add_up(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     up.add_argument("--public-cidr", metavar="CIDR", help="range of network `public` (default: follows from the name)")
     up.add_argument("--image", metavar="FILE", help="qcow2 file for image `tiny` (default: the built one)")
     up.add_argument(
+        "--policy",
+        action="append",
+        metavar="SERVICE=FILE",
+        help="rules of who may do what, in oslo.policy's format; an empty FILE goes back to our own",
+    )
+    up.add_argument(
         "--simulate", action="store_true", help="simulated guests and networks: needs no root and nothing but Python"
     )
+
+
+def _add_policy(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    policy = commands.add_parser(
+        "policy",
+        help="show who may do what, and check a file of rules",
+        description="check: whether a file can be used. list: the rules. table: how far each kind of user may go.",
+    )
+    policy.add_argument("action", choices=("check", "list", "table"))
+    policy.add_argument("service", choices=("identity", "compute", "network", "image"))
+    policy.add_argument("file", nargs="?", metavar="FILE", help="rules in oslo.policy's format, laid over our own")
+    _add_format(policy)
 
 
 def _add_processes(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -65,6 +65,7 @@ def _merge(args: argparse.Namespace, owner: Owner, before: Settings | None, prog
     )
     asked = {"port": args.port, "hosts": args.hosts, "public_cidr": args.public_cidr}
     asked["image"] = None if args.image is None else Path(args.image).absolute()
+    asked["policies"] = _policies(args, settings)
     try:
         settings = check(replace(settings, **{key: value for key, value in asked.items() if value is not None}))
     except InvalidSettings as error:
@@ -73,6 +74,21 @@ def _merge(args: argparse.Namespace, owner: Owner, before: Settings | None, prog
         _check_change(before, settings, args)
         return settings
     return _settle(settings, owner, program)
+
+
+def _policies(args: argparse.Namespace, settings: Settings) -> dict[str, Path]:
+    """The files of rules, each seen to be usable: a cloud that cannot start is noticed before it is stopped."""
+    files = dict(settings.policies)
+    for asked in args.policy or ():
+        service, _, file = asked.partition("=")
+        files.pop(service, None)
+        if file:
+            files[service] = Path(file).absolute()
+    if files:
+        from kilostack.cli.policy import check_files
+
+        check_files(files)
+    return files
 
 
 def _settle(settings: Settings, owner: Owner, program: Program) -> Settings:

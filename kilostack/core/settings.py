@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,8 @@ class Settings:
     public_cidr: str | None = None
     #: the file from which the first start makes image `tiny`; None in a simulation
     image: Path | None = None
+    #: service -> the file whose rules are laid over its own
+    policies: Mapping[str, Path] = field(default_factory=dict)
     state_dir: Path
     run_dir: Path
 
@@ -104,6 +107,7 @@ def render(settings: Settings) -> str:
                 "hosts": settings.hosts,
                 "public_cidr": settings.public_cidr,
                 "image": None if settings.image is None else str(settings.image),
+                "policies": {service: str(file) for service, file in settings.policies.items()},
                 "run_dir": str(settings.run_dir),
             },
             indent=2,
@@ -137,6 +141,8 @@ def _parse(values: dict[str, Any], state_dir: Path) -> Settings:
         hosts=int(values["hosts"]),
         public_cidr=None if cidr is None else str(cidr),
         image=None if image is None else Path(image),
+        # states of before there were any have none
+        policies={str(service): Path(file) for service, file in values.get("policies", {}).items()},
         state_dir=state_dir,
         run_dir=Path(values["run_dir"]),
     )

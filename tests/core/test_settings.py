@@ -16,7 +16,14 @@ from kilostack.core.settings import InvalidSettings, NewerState, NotAStateDir, S
 
 
 def some(state_dir: Path) -> Settings:
-    return Settings(state_dir=state_dir, run_dir=Path("/run/x"), hosts=3, public_cidr="10.1.0.0/24", image=Path("/i"))
+    return Settings(
+        state_dir=state_dir,
+        run_dir=Path("/run/x"),
+        hosts=3,
+        public_cidr="10.1.0.0/24",
+        image=Path("/i"),
+        policies={"identity": Path("/rules.yaml")},
+    )
 
 
 def test_they_come_back(tmp_path: Path) -> None:
