@@ -112,9 +112,9 @@ def integer(name: str, *, null: bool = False, index: bool = False, key: bool = F
     )
 
 
-def boolean(name: str, *, null: bool = False) -> Column[Any]:
+def boolean(name: str, *, null: bool = False, key: bool = False) -> Column[Any]:
     """0 or 1; a record's field of type bool."""
-    return Column(name, Integer(), nullable=null, info={"codec": "bool"})
+    return Column(name, Integer(), nullable=null, primary_key=key, autoincrement=False, info={"codec": "bool"})
 
 
 def json(name: str, *, null: bool = False) -> Column[Any]:

@@ -9,9 +9,10 @@ import msgspec
 from kilostack.core.errors import Duplicate
 from kilostack.core.secret import Secret
 from kilostack.identity.app.ground import Ground
+from kilostack.identity.model.assignments import SYSTEM, Assignment
 from kilostack.identity.model.catalog import INTERFACES, Endpoint, Region, Service
 from kilostack.identity.model.projects import DEFAULT_DOMAIN, Domain, Project
-from kilostack.identity.model.roles import SYSTEM, Assignment, Implication, Role
+from kilostack.identity.model.roles import Implication, Role
 from kilostack.identity.model.users import User
 from kilostack.identity.store.catalog import ENDPOINTS, REGIONS, SERVICES
 from kilostack.identity.store.projects import DOMAINS, PROJECTS
@@ -126,7 +127,12 @@ class _Seed:
         admin, demo = self._users["admin"].id, self._users["demo"].id
         project_of_admin, project_of_demo = self._projects["admin"].id, self._projects["demo"].id
         role = {name: found.id for name, found in self._roles.items()}
-        yield Assignment(user_id=admin, scope_kind="project", scope_id=project_of_admin, role_id=role["admin"])
-        yield Assignment(user_id=admin, scope_kind="system", scope_id=SYSTEM, role_id=role["admin"])
-        yield Assignment(user_id=demo, scope_kind="project", scope_id=project_of_demo, role_id=role["member"])
-        yield Assignment(user_id=demo, scope_kind="project", scope_id=project_of_demo, role_id=role["reader"])
+        for actor_id, kind, scope_id, name in (
+            (admin, "project", project_of_admin, "admin"),
+            (admin, "system", SYSTEM, "admin"),
+            (demo, "project", project_of_demo, "member"),
+            (demo, "project", project_of_demo, "reader"),
+        ):
+            yield Assignment(
+                actor_kind="user", actor_id=actor_id, scope_kind=kind, scope_id=scope_id, role_id=role[name]
+            )

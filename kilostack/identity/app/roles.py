@@ -1,29 +1,28 @@
-"""Roles, and who has them where. What is taken away ends the tokens that were made of it."""
+"""Roles, and which role brings which other along. What is taken away ends the tokens that were made of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from kilostack.core.context import Context
-from kilostack.core.errors import BadRequest, Duplicate, Forbidden, NotFound
-from kilostack.core.token import role_subject, scope_subject
+from kilostack.core.errors import BadRequest, Conflict, Duplicate, Forbidden, NotFound
+from kilostack.core.token import role_subject
+from kilostack.identity.app.assignments import made_of_roles
 from kilostack.identity.app.ground import Ground
-from kilostack.identity.app.resources import Resources
-from kilostack.identity.model.projects import Domain, Project
-from kilostack.identity.model.roles import SYSTEM, Assignment, Effective, Role, ScopeKind, effective
-from kilostack.identity.model.users import User
+from kilostack.identity.app.resources import Resources, check_mutable, check_removable, extra, immutable_after
+from kilostack.identity.model.roles import Implication, Role
 from kilostack.identity.store import tokens
 from kilostack.identity.store.application_credentials import APPLICATION_CREDENTIALS
-from kilostack.identity.store.projects import DOMAINS, PROJECTS
-from kilostack.identity.store.roles import ASSIGNMENTS, IMPLICATIONS, ROLE_LIST, ROLES, implied_roles
-from kilostack.identity.store.users import USERS
+from kilostack.identity.store.roles import ASSIGNMENTS, IMPLICATIONS, ROLE_LIST, ROLES
 from kilostack.store.database import Tx
+from kilostack.store.lists import Ask, Where
 
 _replace = msgspec.structs.replace
+#: whoever could give it by giving another role would give away the cloud
+_PROHIBITED = frozenset({"admin"})
 
 
 class Roles(Resources[Role]):
@@ -31,181 +30,181 @@ class Roles(Resources[Role]):
 
     singular, plural = "role", "roles"
     records, collection = ROLES, ROLE_LIST
+    _known = frozenset({"name", "domain_id", "description", "options", "id", "links"})
 
     def made(self, ctx: Context, document: dict[str, Any]) -> Role:
         return Role(
             id=self.ground.new_id(),
             name=document["name"],
+            domain_id=document.get("domain_id") or "",
             description=document.get("description"),
-            immutable=bool((document.get("options") or {}).get("immutable")),
+            immutable=immutable_after(None, document),
+            extra=extra({}, document, self._known),
         )
 
     def changed(self, record: Role, document: dict[str, Any]) -> Role:
-        immutable = (document.get("options") or {}).get("immutable", record.immutable)
-        if record.immutable and (immutable or set(document) != {"options"}):
-            raise _immutable("update", record)
+        if document.get("id", record.id) != record.id:
+            raise BadRequest("Cannot change ID", field="id")
+        check_mutable(record.immutable, document, "role", record.id)
+        if (document.get("domain_id", record.domain_id) or "") != record.domain_id:
+            raise BadRequest("Update of `domain_id` is not allowed.", field="domain_id")
         return _replace(
             record,
             name=document.get("name", record.name),
             description=document.get("description", record.description),
-            immutable=bool(immutable),
+            immutable=immutable_after(record.immutable, document),
+            extra=extra(record.extra, document, self._known),
         )
 
+    async def create(self, ctx: Context, document: dict[str, Any]) -> Role:
+        if document.get("domain_id"):
+            self.ground.access.check(ctx, "create_domain_role", {"role": document})
+            return await self._written(self.made(ctx, document))
+        return await super().create(ctx, document)
+
+    async def _written(self, record: Role) -> Role:
+        async def unit(tx: Tx) -> Role:
+            await self.insert(tx, record)
+            return record
+
+        try:
+            return await self.ground.db.write(unit)
+        except Duplicate:
+            raise Conflict(self.duplicate(record)) from None
+
+    async def found(self, tx: Tx, ctx: Context, verb: str, record_id: str) -> Role:
+        record = await self.find(tx, record_id)
+        kind = "role" if record is None or not record.domain_id else "domain_role"
+        self.ground.access.check(ctx, f"{verb}_{kind}", {} if record is None else self.target(record))
+        if record is None:
+            raise self.missing(record_id)
+        return record
+
+    async def page(self, ctx: Context, ask: Ask) -> list[Role]:
+        """Roles of the whole cloud, or those of the domain that is asked for."""
+        of_domain = any(where.name == "domain_id" for where in ask.where)
+        self.ground.access.check(ctx, "list_domain_roles" if of_domain else "list_roles", {})
+        if not of_domain:
+            ask = _replace(ask, where=(*ask.where, Where("domain_id", ("",))))
+        return await self.ground.db.read(lambda tx: self.listed(tx, ask))
+
     async def cascade(self, tx: Tx, record: Role) -> Iterable[str]:
-        if record.immutable:
-            raise _immutable("delete", record)
+        check_removable(record.immutable, "role", record.id)
+        subjects = await made_of_roles(tx, [record.id])
+        for one in await ASSIGNMENTS.where(tx, role_id=record.id, actor_kind="user", scope_kind="project"):
+            await APPLICATION_CREDENTIALS.delete_where(tx, user_id=one.actor_id, project_id=one.scope_id)
         await ASSIGNMENTS.delete_where(tx, role_id=record.id)
         await IMPLICATIONS.delete_where(tx, prior_id=record.id)
         await IMPLICATIONS.delete_where(tx, implied_id=record.id)
-        return (role_subject(record.id),)
+        return (role_subject(record.id), *subjects)
+
+    def target(self, record: Role) -> Mapping[str, Any]:
+        return {"role": role_target(record)}
 
     def duplicate(self, record: Role) -> str:
-        return f"Conflict occurred attempting to store role - Duplicate entry found with name {record.name}."
+        where = f" at domain ID {record.domain_id}" if record.domain_id else ""
+        return f"Conflict occurred attempting to store role - Duplicate entry found with name {record.name}{where}."
 
 
-def _immutable(verb: str, role: Role) -> Forbidden:
-    return Forbidden(
-        f"Unable to {verb} immutable role resource: `{role.id}. Set resource option 'immutable' to false first."
-    )
+def role_target(record: Role) -> dict[str, Any]:
+    """A role as policies see it."""
+    return msgspec.structs.asdict(record) | {"domain_id": record.domain_id or None}
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """Which assignments a list is to hold; None is any."""
+class Inference(msgspec.Struct, frozen=True):
+    """A role and those that it implies directly."""
 
-    user_id: str | None = None
-    role_id: str | None = None
-    scope_kind: ScopeKind | None = None
-    scope_id: str | None = None
-    #: with what the roles imply
-    effective: bool = False
+    prior: Role
+    implied: tuple[Role, ...]
 
 
-class Names(msgspec.Struct, frozen=True):
-    """The records that assignments refer to, by id."""
-
-    users: dict[str, User]
-    roles: dict[str, Role]
-    projects: dict[str, Project]
-    domains: dict[str, Domain]
-
-
-class Grants:
-    """Roles of users on projects, domains and the system."""
+class ImpliedRoles:
+    """Whoever has a role has the roles that it implies. Rings are allowed and do no harm."""
 
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
 
-    async def give(self, ctx: Context, wanted: Assignment) -> None:
-        """Assign the role; giving it twice is giving it once."""
+    async def create(self, ctx: Context, prior_id: str, implied_id: str) -> Inference:
+        """Raises `Forbidden` for what must not be implied, `Conflict` when it is already."""
 
-        async def unit(tx: Tx) -> None:
-            await self._check(tx, ctx, "create", wanted)
-            if await ASSIGNMENTS.find(tx, **msgspec.structs.asdict(wanted)) is None:
-                await ASSIGNMENTS.insert(tx, wanted)
+        async def unit(tx: Tx) -> Inference:
+            prior, implied = await self._both(tx, ctx, "create", prior_id, implied_id)
+            if implied.name in _PROHIBITED or (implied.domain_id and implied.domain_id != prior.domain_id):
+                raise Forbidden(f"{implied_id} cannot be an implied roles.")
+            await IMPLICATIONS.insert(tx, Implication(prior_id=prior_id, implied_id=implied_id))
+            return Inference(prior, (implied,))
 
-        with suppress(Duplicate):
-            await self._ground.db.write(unit)
+        try:
+            return await self._ground.db.write(unit)
+        except Duplicate:
+            raise Conflict("Conflict occurred attempting to store implied_role - Duplicate entry.") from None
 
-    async def take(self, ctx: Context, wanted: Assignment) -> None:
-        """Take the role away, with the application credentials made of it. Raises `NotFound`."""
+    async def show(self, ctx: Context, prior_id: str, implied_id: str, verb: str = "get") -> Inference:
+        async def unit(tx: Tx) -> Inference:
+            prior, implied = await self._both(tx, ctx, verb, prior_id, implied_id)
+            if await IMPLICATIONS.find(tx, prior_id=prior_id, implied_id=implied_id) is None:
+                raise _does_not_imply(prior_id, implied_id)
+            return Inference(prior, (implied,))
+
+        return await self._ground.db.read(unit)
+
+    async def delete(self, ctx: Context, prior_id: str, implied_id: str) -> None:
+        """Ends the tokens that were made of the prior role."""
         until = self._ground.until()
 
         async def unit(tx: Tx) -> None:
-            await self._check(tx, ctx, "revoke", wanted)
-            if not await ASSIGNMENTS.delete(tx, **msgspec.structs.asdict(wanted)):
-                raise _no_assignment(wanted)
-            if wanted.scope_kind == "project":
-                await APPLICATION_CREDENTIALS.delete_where(tx, user_id=wanted.user_id, project_id=wanted.scope_id)
-            await tokens.revoke(tx, [scope_subject(wanted.user_id, wanted.scope_kind, wanted.scope_id)], until)
+            await self._both(tx, ctx, "delete", prior_id, implied_id)
+            subjects = await made_of_roles(tx, [prior_id])
+            if not await IMPLICATIONS.delete(tx, prior_id=prior_id, implied_id=implied_id):
+                raise _does_not_imply(prior_id, implied_id)
+            await tokens.revoke(tx, subjects, until)
 
         await self._ground.db.write(unit)
 
-    async def show(self, ctx: Context, wanted: Assignment) -> None:
-        """Raises `NotFound` unless the user has the role there, assigned itself or implied by one that is."""
+    async def of(self, ctx: Context, prior_id: str) -> Inference:
+        """Everything that a role implies directly."""
 
-        async def unit(tx: Tx) -> None:
-            await self._check(tx, ctx, "check", wanted)
-            same = {name: getattr(wanted, name) for name in ("user_id", "scope_kind", "scope_id")}
-            assigned = await ASSIGNMENTS.where(tx, **same)
-            implied = await implied_roles(tx)
-            if not any(found.role_id == wanted.role_id for one in assigned for found in effective(one, implied)):
-                raise _no_assignment(wanted)
-
-        await self._ground.db.read(unit)
-
-    async def roles_of(self, ctx: Context, user_id: str, kind: ScopeKind, scope_id: str) -> list[Role]:
-        """Roles assigned to a user on one scope."""
-
-        async def unit(tx: Tx) -> list[Role]:
-            asked = Assignment(user_id=user_id, scope_kind=kind, scope_id=scope_id, role_id="")
-            await self._check(tx, ctx, "list", asked)
-            assigned = await ASSIGNMENTS.where(tx, user_id=user_id, scope_kind=kind, scope_id=scope_id)
-            found = await ROLES.within(tx, "id", [one.role_id for one in assigned])
-            return sorted(found, key=lambda role: (role.name, role.id))
+        async def unit(tx: Tx) -> Inference:
+            prior = await ROLES.find(tx, id=prior_id)
+            self._check(ctx, "list_implied_roles", {"prior_role": prior})
+            if prior is None:
+                raise _no_role(prior_id)
+            implied = await IMPLICATIONS.where(tx, prior_id=prior_id)
+            found = await ROLES.within(tx, "id", [one.implied_id for one in implied])
+            return Inference(prior, tuple(sorted(found, key=lambda role: role.name)))
 
         return await self._ground.db.read(unit)
 
-    async def page(self, ctx: Context, wanted: Wanted) -> tuple[list[Effective], Names]:
-        """Assignments, and everything that they name."""
-        self._ground.access.check(ctx, "list_role_assignments", {})
+    async def every(self, ctx: Context) -> list[Inference]:
+        """All roles that imply others."""
+        self._ground.access.check(ctx, "list_role_inference_rules", {})
 
-        async def unit(tx: Tx) -> tuple[list[Effective], Names]:
-            equal = {name: getattr(wanted, name) for name in ("user_id", "scope_kind", "scope_id")}
-            assigned = await ASSIGNMENTS.where(tx, **{k: v for k, v in equal.items() if v is not None})
-            implied = await implied_roles(tx) if wanted.effective else {}
-            found = [each for one in assigned for each in effective(one, implied)]
-            if wanted.role_id is not None:
-                found = [each for each in found if each.role_id == wanted.role_id]
-            return found, await _names(tx, found)
+        async def unit(tx: Tx) -> list[Inference]:
+            pairs = await IMPLICATIONS.where(tx)
+            ids = {one.prior_id for one in pairs} | {one.implied_id for one in pairs}
+            roles = {role.id: role for role in await ROLES.within(tx, "id", sorted(ids))}
+            found: dict[str, list[Role]] = {}
+            for one in pairs:
+                found.setdefault(one.prior_id, []).append(roles[one.implied_id])
+            return [Inference(roles[prior_id], tuple(implied)) for prior_id, implied in found.items()]
 
         return await self._ground.db.read(unit)
 
-    async def _check(self, tx: Tx, ctx: Context, verb: str, wanted: Assignment) -> None:
-        """Policy first, then that user, scope and role are there."""
-        scope = await _scope(tx, wanted)
-        if wanted.scope_kind == "system":
-            action = f"{verb}_system_grant{'s' if verb == 'list' else ''}_for_user"
-        else:
-            action = f"{verb}_grant{'s' if verb == 'list' else ''}"
-        domain_id = getattr(scope, "domain_id", getattr(scope, "id", None))
-        self._ground.access.check(ctx, action, {"scope": {"domain_id": domain_id}} if domain_id else {})
-        if scope is None and wanted.scope_kind != "system":
-            raise NotFound(f"Could not find {wanted.scope_kind}: {wanted.scope_id}.")
-        if await USERS.find(tx, id=wanted.user_id) is None:
-            raise NotFound(f"Could not find user: {wanted.user_id}.")
-        if wanted.role_id and await ROLES.find(tx, id=wanted.role_id) is None:
-            raise NotFound(f"Could not find role: {wanted.role_id}.")
+    async def _both(self, tx: Tx, ctx: Context, verb: str, prior_id: str, implied_id: str) -> tuple[Role, Role]:
+        prior, implied = await ROLES.find(tx, id=prior_id), await ROLES.find(tx, id=implied_id)
+        self._check(ctx, f"{verb}_implied_role", {"prior_role": prior, "implied_role": implied})
+        if prior is None or implied is None:
+            raise _no_role(prior_id if prior is None else implied_id)
+        return prior, implied
+
+    def _check(self, ctx: Context, action: str, roles: Mapping[str, Role | None]) -> None:
+        target = {name: role_target(role) for name, role in roles.items() if role is not None}
+        self._ground.access.check(ctx, action, target)
 
 
-async def _scope(tx: Tx, wanted: Assignment) -> Project | Domain | None:
-    if wanted.scope_kind == "project":
-        return await PROJECTS.find(tx, id=wanted.scope_id)
-    if wanted.scope_kind == "domain":
-        return await DOMAINS.find(tx, id=wanted.scope_id)
-    if wanted.scope_id != SYSTEM:
-        raise BadRequest(f"There is one system, {SYSTEM!r}.")
-    return None
+def _no_role(role_id: str) -> NotFound:
+    return NotFound(f"Could not find role: {role_id}.")
 
 
-async def _names(tx: Tx, found: Iterable[Effective]) -> Names:
-    listed = list(found)
-    users = await USERS.within(tx, "id", sorted({each.assignment.user_id for each in listed}))
-    roles = await ROLES.within(tx, "id", sorted({each.role_id for each in listed}))
-    scopes = {each.assignment.scope_id for each in listed if each.assignment.scope_kind == "project"}
-    projects = await PROJECTS.within(tx, "id", sorted(scopes))
-    domain_ids = {each.assignment.scope_id for each in listed if each.assignment.scope_kind == "domain"}
-    domain_ids |= {user.domain_id for user in users} | {project.domain_id for project in projects}
-    domains = await DOMAINS.within(tx, "id", sorted(domain_ids))
-    return Names(
-        {user.id: user for user in users},
-        {role.id: role for role in roles},
-        {project.id: project for project in projects},
-        {domain.id: domain for domain in domains},
-    )
-
-
-def _no_assignment(wanted: Assignment) -> NotFound:
-    return NotFound(
-        f"Could not find role assignment with role: {wanted.role_id}, user or group: {wanted.user_id}, "
-        f"project, domain, or system: {wanted.scope_id}."
-    )
+def _does_not_imply(prior_id: str, implied_id: str) -> NotFound:
+    return NotFound(f"{prior_id} does not imply {implied_id}.")

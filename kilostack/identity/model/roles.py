@@ -1,25 +1,28 @@
-"""Roles, who has them where, and what a role brings along."""
+"""Roles, and what a role brings along."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from typing import Any
 
 import msgspec
 
-ScopeKind = Literal["project", "domain", "system"]
-
-#: the scope id of the one system
-SYSTEM = "all"
-
 
 class Role(msgspec.Struct, frozen=True, kw_only=True):
-    """A name that policies ask for. An immutable one is neither changed nor deleted."""
+    """A name that policies ask for. An immutable one is neither changed nor deleted.
+
+    A role of a domain is never in a token: it stands for the roles that it implies. Names are unique per domain.
+    """
 
     id: str
     name: str
+    #: empty for a role of the whole cloud
+    domain_id: str = ""
     description: str | None = None
-    immutable: bool = False
+    #: None: never said
+    immutable: bool | None = None
+    #: attributes that clients made up
+    extra: dict[str, Any] = {}
     generation: int = 1
     revision: int = 1
 
@@ -31,23 +34,6 @@ class Implication(msgspec.Struct, frozen=True, kw_only=True):
     implied_id: str
 
 
-class Assignment(msgspec.Struct, frozen=True, kw_only=True):
-    """A user has a role on a scope."""
-
-    user_id: str
-    scope_kind: ScopeKind
-    scope_id: str
-    role_id: str
-
-
-class Effective(msgspec.Struct, frozen=True, kw_only=True):
-    """A role that a user has, and the implication it came by (None: assigned itself)."""
-
-    assignment: Assignment
-    role_id: str
-    prior_id: str | None = None
-
-
 def implied_by(implications: Iterable[Implication]) -> dict[str, tuple[str, ...]]:
     """Role -> roles that it implies directly."""
     table: dict[str, list[str]] = {}
@@ -56,17 +42,9 @@ def implied_by(implications: Iterable[Implication]) -> dict[str, tuple[str, ...]
     return {prior: tuple(sorted(implied)) for prior, implied in table.items()}
 
 
-def effective(assignment: Assignment, implied: Mapping[str, tuple[str, ...]]) -> list[Effective]:
-    """All roles that an assignment gives, each once, the nearest first; loops end."""
-    found = {assignment.role_id: Effective(assignment=assignment, role_id=assignment.role_id)}
-    waiting = [assignment.role_id]
-    while waiting:
-        prior = waiting.pop(0)
-        for role_id in implied.get(prior, ()):
-            if role_id not in found:
-                found[role_id] = Effective(assignment=assignment, role_id=role_id, prior_id=prior)
-                waiting.append(role_id)
-    return list(found.values())
+def priors_of(implications: Iterable[Implication]) -> dict[str, tuple[str, ...]]:
+    """Role -> roles that imply it directly."""
+    return implied_by(Implication(prior_id=one.implied_id, implied_id=one.prior_id) for one in implications)
 
 
 def closure(role_ids: Iterable[str], implied: Mapping[str, tuple[str, ...]]) -> set[str]:
@@ -78,4 +56,12 @@ def closure(role_ids: Iterable[str], implied: Mapping[str, tuple[str, ...]]) -> 
         if role_id not in found:
             found.add(role_id)
             waiting += implied.get(role_id, ())
+    return found
+
+
+def reached(role_id: str, implied: Mapping[str, tuple[str, ...]]) -> list[tuple[str, str | None]]:
+    """What a role gives: itself, and for each implication within reach the role that comes by it and the prior one."""
+    found: list[tuple[str, str | None]] = [(role_id, None)]
+    for prior in sorted(closure([role_id], implied)):
+        found += [(one, prior) for one in implied.get(prior, ())]
     return found

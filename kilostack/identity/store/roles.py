@@ -1,8 +1,9 @@
-"""Records of roles and of who has them where."""
+"""Records of roles, of what they imply, and of who has them where."""
 
 from __future__ import annotations
 
-from kilostack.identity.model.roles import Assignment, Implication, Role, implied_by
+from kilostack.identity.model.assignments import Assignment
+from kilostack.identity.model.roles import Implication, Role, implied_by
 from kilostack.identity.store.tables import roles as tables
 from kilostack.store.database import Tx
 from kilostack.store.lists import Collection
@@ -15,7 +16,10 @@ IMPLICATIONS = Records(Implication, tables.IMPLICATIONS, noun="implied role", ke
 
 
 ASSIGNMENTS = Records(
-    Assignment, tables.ASSIGNMENTS, noun="role assignment", key=("user_id", "scope_kind", "scope_id", "role_id")
+    Assignment,
+    tables.ASSIGNMENTS,
+    noun="role assignment",
+    key=("actor_id", "actor_kind", "scope_kind", "scope_id", "role_id", "inherited"),
 )
 
 
@@ -25,7 +29,7 @@ _BY_NAME = (("name", False),)
 _NAMES = {"id": "id", "name": "name"}
 
 
-ROLE_LIST = Collection(ROLES, filters={"name": "name"}, sorts=_NAMES, default_sort=_BY_NAME)
+ROLE_LIST = Collection(ROLES, filters={"name": "name", "domain_id": "domain_id"}, sorts=_NAMES, default_sort=_BY_NAME)
 
 
 async def implied_roles(tx: Tx) -> dict[str, tuple[str, ...]]:

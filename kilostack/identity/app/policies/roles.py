@@ -2,19 +2,60 @@
 
 from __future__ import annotations
 
-from kilostack.identity.app.policies.personas import ADMIN, VIEWER, resource, rules
+from kilostack.identity.app.policies.personas import ADMIN, NOT_DOMAIN, VIEWER, resource, rules
 
-RULES = rules(
-    {
-        **resource("role", "roles", f"{VIEWER} or role:manager", ADMIN),
-        "check_grant": f"{VIEWER} or (role:reader and domain_id:%(target.scope.domain_id)s)",
-        "list_grants": f"{VIEWER} or (role:reader and domain_id:%(target.scope.domain_id)s)",
-        "create_grant": ADMIN,
-        "revoke_grant": ADMIN,
-        "check_system_grant_for_user": VIEWER,
-        "list_system_grants_for_user": VIEWER,
-        "create_system_grant_for_user": ADMIN,
-        "revoke_system_grant_for_user": ADMIN,
-        "list_role_assignments": f"{VIEWER} or (role:reader and domain_id:%(target.domain_id)s)",
-    }
+_ROLE_FITS = "(domain_id:%(target.role.domain_id)s or None:%(target.role.domain_id)s)"
+
+
+def _within(role: str) -> str:
+    """Somebody who has `role` on the domain of both the actor and the place."""
+    parts = [
+        f"(role:{role} and domain_id:%(target.{actor}.domain_id)s and domain_id:%(target.{place})s)"
+        for actor in ("user", "group")
+        for place in ("project.domain_id", "domain.id")
+    ]
+    return f"({' or '.join(parts)})"
+
+
+_WRITE = (
+    f"{ADMIN} or ({_within('admin')} and {_ROLE_FITS}) or ({_within('manager')} and rule:domain_managed_target_role)"
+)
+_ASSIGNMENTS = f"{VIEWER} or (role:reader and domain_id:%(target.domain_id)s and not None:%(target.domain_id)s)"
+
+RULES = (
+    *rules(
+        {
+            "get_role": f"{VIEWER} or (role:manager and rule:domain_managed_target_role)",
+            "list_roles": f"{VIEWER} or (role:manager and not domain_id:None)",
+            "check_grant": f"{ADMIN} or ((rule:system_reader or {_within('reader')}) and {_ROLE_FITS})",
+            "list_grants": f"{VIEWER} or {_within('reader')}",
+            "create_grant": _WRITE,
+            "revoke_grant": _WRITE,
+            "list_role_assignments": _ASSIGNMENTS,
+            "list_role_assignments_for_tree": _ASSIGNMENTS,
+        }
+    ),
+    *rules(
+        {
+            "create_role": ADMIN,
+            "update_role": ADMIN,
+            "delete_role": ADMIN,
+            **resource("domain_role", "domain_roles", VIEWER, ADMIN),
+            **{f"{verb}_implied_role": VIEWER for verb in ("get", "check")},
+            **{f"{verb}_implied_role": ADMIN for verb in ("create", "delete")},
+            "list_implied_roles": VIEWER,
+            "list_role_inference_rules": VIEWER,
+            **{
+                f"{verb}_for_{actor}": check
+                for actor in ("user", "group")
+                for verb, check in (
+                    ("check_system_grant", VIEWER),
+                    ("list_system_grants", VIEWER),
+                    ("create_system_grant", ADMIN),
+                    ("revoke_system_grant", ADMIN),
+                )
+            },
+        },
+        NOT_DOMAIN,
+    ),
 )
