@@ -37,8 +37,11 @@ async def projects_with_roles(tx: Tx, user_id: str, group_ids: Sequence[str] = (
     """Projects on which a user has a role, by name."""
     given = await _telling(tx, await store.assignments_of(tx, user_id, group_ids))
     below = await store.projects_below(tx, (one.scope_id for one in given if one.inherited))
-    ids = {one.scope_id for one in given if one.scope_kind == "project" and not one.inherited}
-    found = await PROJECTS.within(tx, "id", sorted(ids.union(*below.values())))
+    ids = {one.scope_id for one in given if one.scope_kind == "project" and not one.inherited}.union(*below.values())
+    found = await PROJECTS.within(tx, "id", sorted(ids))
+    # what is left are domains that are seen as projects
+    domains = await DOMAINS.within(tx, "id", sorted(ids - {project.id for project in found}))
+    found += [domain.as_project() for domain in domains]
     return sorted(found, key=lambda project: (project.name, project.id))
 
 

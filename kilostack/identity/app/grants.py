@@ -19,7 +19,7 @@ from kilostack.identity.model.roles import Role
 from kilostack.identity.model.users import User
 from kilostack.identity.store import tokens
 from kilostack.identity.store.groups import GROUPS
-from kilostack.identity.store.projects import DOMAINS, PROJECTS
+from kilostack.identity.store.projects import DOMAINS, find_project
 from kilostack.identity.store.roles import ASSIGNMENTS, ROLES
 from kilostack.identity.store.users import USERS
 from kilostack.store.database import Tx
@@ -117,7 +117,7 @@ async def _parts(tx: Tx, wanted: Assignment) -> _Parts:
         actor = await GROUPS.find(tx, id=wanted.actor_id)
     place: Project | Domain | None = None
     if wanted.scope_kind == "project":
-        place = await PROJECTS.find(tx, id=wanted.scope_id)
+        place = await find_project(tx, wanted.scope_id)
     elif wanted.scope_kind == "domain":
         place = await DOMAINS.find(tx, id=wanted.scope_id)
     return _Parts(role, actor, place)

@@ -17,7 +17,7 @@ from kilostack.identity.model.roles import Role, reached
 from kilostack.identity.model.users import User
 from kilostack.identity.store import assignments as store
 from kilostack.identity.store.groups import GROUPS
-from kilostack.identity.store.projects import DOMAINS, PROJECTS
+from kilostack.identity.store.projects import DOMAINS, PROJECTS, find_project
 from kilostack.identity.store.roles import ASSIGNMENTS, ROLES, implied_roles
 from kilostack.identity.store.users import USERS
 from kilostack.store.database import Tx
@@ -73,7 +73,7 @@ class RoleAssignments:
 
     async def _check_tree(self, tx: Tx, ctx: Context, wanted: Wanted) -> None:
         project_id = "" if wanted.place is None else wanted.place.id
-        project = await PROJECTS.find(tx, id=project_id)
+        project = await find_project(tx, project_id)
         target = {} if project is None else {"project": msgspec.structs.asdict(project), "domain_id": project.domain_id}
         self._ground.access.check(ctx, "list_role_assignments_for_tree", target)
         if project is None:
@@ -146,7 +146,7 @@ async def _candidates(tx: Tx, wanted: Wanted) -> list[Assignment]:
     place = wanted.place
     if wanted.user_id is not None and await USERS.find(tx, id=wanted.user_id) is None:
         raise NotFound(f"Could not find user: {wanted.user_id}.")
-    if place is not None and place.kind == "project" and await PROJECTS.find(tx, id=place.id) is None:
+    if place is not None and place.kind == "project" and await find_project(tx, place.id) is None:
         raise NotFound(f"Could not find project: {place.id}.")
     if wanted.user_id is not None:
         found = await store.assignments_of(tx, wanted.user_id)

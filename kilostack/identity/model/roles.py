@@ -36,9 +36,9 @@ class Implication(msgspec.Struct, frozen=True, kw_only=True):
 
 def implied_by(implications: Iterable[Implication]) -> dict[str, tuple[str, ...]]:
     """Role -> roles that it implies directly."""
-    table: dict[str, list[str]] = {}
+    table: dict[str, set[str]] = {}
     for implication in implications:
-        table.setdefault(implication.prior_id, []).append(implication.implied_id)
+        table.setdefault(implication.prior_id, set()).add(implication.implied_id)
     return {prior: tuple(sorted(implied)) for prior, implied in table.items()}
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, and_, literal_column, or_, select, union_a
 from kilostack.identity.model.assignments import Assignment, Place
 from kilostack.identity.store.roles import ASSIGNMENTS
 from kilostack.identity.store.tables.groups import GROUP_MEMBERS
-from kilostack.identity.store.tables.projects import PROJECTS
+from kilostack.identity.store.tables.projects import DOMAINS, PROJECTS
 from kilostack.identity.store.tables.roles import ASSIGNMENTS as TABLE
 from kilostack.store.database import Tx
 from kilostack.store.sql import InList, Query, p
@@ -18,14 +18,17 @@ from kilostack.store.sql import InList, Query, p
 _ZERO: ColumnElement[int] = literal_column("0")
 _ONE: ColumnElement[int] = literal_column("1")
 
-# the project, and everything above it; begun from the table and not from the parameter, whose length would be that of
-# the column on MariaDB
+# the project (or the domain that is seen as one), and everything above it; begun from the tables and not from the
+# parameter, whose length would be that of the column on MariaDB
 _reach = (
     select(PROJECTS.c.id.label("id"), _ZERO.label("above"))
     .where(PROJECTS.c.id == p("scope_id"))
     .cte("reach", recursive=True)
 )
-_reach = _reach.union(select(PROJECTS.c.parent_id, _ONE).join(_reach, PROJECTS.c.id == _reach.c.id))
+_reach = _reach.union(
+    select(DOMAINS.c.id, _ZERO).where(DOMAINS.c.id == p("scope_id")),
+    select(PROJECTS.c.parent_id, _ONE).join(_reach, PROJECTS.c.id == _reach.c.id),
+)
 _on_project = and_(
     TABLE.c.scope_id == _reach.c.id,
     TABLE.c.inherited == _reach.c.above,
