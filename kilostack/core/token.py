@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import binascii
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from kilostack.core.access_rules import AccessRule
 from kilostack.core.context import Context
 
 _VERSION = b"\x01"
+#: the first byte of a receipt, so that neither is ever taken for the other
+_RECEIPT = b"\x02"
 _KEY_ID_BYTES = 4
 _SIGNATURE_BYTES = 64
 _HEAD_BYTES = len(_VERSION) + _KEY_ID_BYTES
@@ -40,6 +43,10 @@ class TrustClaims(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     trustee_id: str
     #: the token's user is the trustor
     impersonation: bool
+    #: of a trust that hands on others: their trustors and trustees
+    agent_ids: tuple[str, ...] = ()
+    #: of the trustor and of the trustee
+    domain_ids: tuple[str, ...] = ()
 
 
 class Claims(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -72,8 +79,8 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     credential_name: str = ""
     #: may manage application credentials, although it came from one
     unrestricted: bool = False
-    #: what the credential may be used for: (service type, method, pattern of paths); None for everything
-    access_rules: tuple[tuple[str, str, str], ...] | None = None
+    #: what the credential may be used for; None for everything
+    access_rules: tuple[AccessRule, ...] | None = None
     #: whether the project is a domain
     is_domain: bool = False
     #: microseconds since 1970; None never
@@ -108,23 +115,40 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
             system=self.system,
             roles=tuple(name for _, name in self.roles),
             audit_id=self.audit_ids[0],
+            access_rules=self.access_rules,
         )
+
+    def _scopes(self) -> Iterable[tuple[str, str]]:
+        """What the roles are held on, in the words of subjects."""
+        if self.project_id:
+            yield "project", self.project_id
+            yield "projects", self.project_domain_id
+        if self.domain_id:
+            yield "domain", self.domain_id
+        if self.system:
+            yield "system", "all"
 
     def subjects(self) -> tuple[str, ...]:
         """Everything whose revocation ends this token."""
         found = [audit_subject(self.audit_ids[0]), user_subject(self.user_id), domain_subject(self.user_domain_id)]
+        found.append(chain_subject(self.audit_ids[-1]))
         if self.project_id:
             found += [project_subject(self.project_id), domain_subject(self.project_domain_id)]
-            found.append(scope_subject(self.user_id, "project", self.project_id))
         if self.domain_id:
-            found += [domain_subject(self.domain_id), scope_subject(self.user_id, "domain", self.domain_id)]
-        if self.system:
-            found.append(scope_subject(self.user_id, "system", "all"))
+            found.append(domain_subject(self.domain_id))
+        users = {self.user_id}
+        if self.trust is not None:
+            users.update((self.trust.trustor_id, *self.trust.agent_ids))
+        for kind, scope_id in self._scopes():
+            found += [scope_subject(user_id, kind, scope_id) for user_id in sorted(users)]
+            found += [group_scope_subject(group_id, kind, scope_id) for group_id in self.group_ids]
         if self.credential_id:
             found.append(credential_subject(self.credential_id))
         if self.trust is not None:
-            found += [trust_subject(self.trust.id), user_subject(self.trust.trustor_id)]
-            found.append(user_subject(self.trust.trustee_id))
+            users.add(self.trust.trustee_id)
+            found.append(trust_subject(self.trust.id))
+            found += [user_subject(user_id) for user_id in sorted(users - {self.user_id})]
+            found += [domain_subject(domain_id) for domain_id in self.trust.domain_ids]
         if self.access_token_id:
             found += [consumer_subject(self.consumer_id), access_token_subject(self.access_token_id)]
         if self.provider_id:
@@ -133,8 +157,26 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         return tuple(found)
 
 
+class Receipt(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Some of the ways in that somebody's rules ask for were shown; it goes with the request that shows the others.
+
+    `number` is as in `Claims`: what ends the tokens of the user ends their receipts.
+    """
+
+    number: int
+    issued_at: int
+    expires_at: int
+    user_id: str
+    methods: tuple[str, ...]
+
+
 def audit_subject(audit_id: str) -> str:
     return f"audit {audit_id}"
+
+
+def chain_subject(audit_id: str) -> str:
+    """A token and all that were made from it, directly or not."""
+    return f"chain {audit_id}"
 
 
 def user_subject(user_id: str) -> str:
@@ -175,8 +217,13 @@ def provider_subject(provider_id: str) -> str:
 
 
 def scope_subject(user_id: str, kind: str, scope_id: str) -> str:
-    """A user's roles on one project, domain or the system."""
+    """A user's roles on one project, domain or the system; of kind "projects", those on all projects of a domain."""
     return f"user {user_id} {kind} {scope_id}"
+
+
+def group_scope_subject(group_id: str, kind: str, scope_id: str) -> str:
+    """The roles that a user from elsewhere has there by a group that was mapped."""
+    return f"group {group_id} {kind} {scope_id}"
 
 
 def public_bytes(key: Ed25519PrivateKey) -> bytes:
@@ -190,17 +237,22 @@ def key_id(public: bytes) -> bytes:
 
 
 class Signer:
-    """Makes tokens; only identity has one."""
+    """Makes tokens and receipts; only identity has one."""
 
     def __init__(self, key: Ed25519PrivateKey) -> None:
         self._key = key
-        self._head = _VERSION + key_id(public_bytes(key))
+        self._id = key_id(public_bytes(key))
 
     def sign(self, claims: Claims) -> str:
         """The token."""
-        payload = _encode(claims)
-        signature = self._key.sign(self._head + payload)
-        return _text(self._head + signature + payload)
+        return self._signed(_VERSION + self._id, _encode(claims))
+
+    def sign_receipt(self, receipt: Receipt) -> str:
+        """The receipt."""
+        return self._signed(_RECEIPT + self._id, _encode(receipt))
+
+    def _signed(self, head: bytes, payload: bytes) -> str:
+        return _text(head + self._key.sign(head + payload) + payload)
 
 
 class PublicKeys:
@@ -220,25 +272,39 @@ class PublicKeys:
 
         Raises `UnknownKey` or `BadToken`.
         """
+        try:
+            return _decode(self._payload(text, _VERSION))
+        except msgspec.DecodeError:
+            raise BadToken("the signature does not match") from None
+
+    def read_receipt(self, text: str) -> Receipt:
+        """A receipt, as `read` reads tokens."""
+        try:
+            return _decode_receipt(self._payload(text, _RECEIPT))
+        except msgspec.DecodeError:
+            raise BadToken("the signature does not match") from None
+
+    def _payload(self, text: str, version: bytes) -> bytes:
         raw = _raw(text)
         head, signature, payload = (
             raw[:_HEAD_BYTES],
             raw[_HEAD_BYTES : _HEAD_BYTES + _SIGNATURE_BYTES],
             raw[_HEAD_BYTES + _SIGNATURE_BYTES :],
         )
-        if not payload or head[:1] != _VERSION:
+        if not payload or head[:1] != version:
             raise BadToken("not a token")
         if (key := self._keys.get(head[1:])) is None:
             raise UnknownKey("signed with an unknown key")
         try:
             key.verify(signature, head + payload)
-            return _decode(payload)
-        except (InvalidSignature, msgspec.DecodeError):
+        except InvalidSignature:
             raise BadToken("the signature does not match") from None
+        return payload
 
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Claims).decode
+_decode_receipt = msgspec.msgpack.Decoder(Receipt).decode
 
 
 def _text(raw: bytes) -> str:

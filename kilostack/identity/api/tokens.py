@@ -7,21 +7,21 @@ from typing import Any
 import msgspec
 
 from kilostack.core.errors import BadRequest, Forbidden
-from kilostack.core.token import Claims
+from kilostack.core.token import Claims, Receipt
 from kilostack.http.messages import Request, Response
 from kilostack.http.routes import Route
 from kilostack.identity.api.collections import page
 from kilostack.identity.api.parts import Shown, show_time
 from kilostack.identity.api.projects import show_domain, show_project
+from kilostack.identity.app.assignments import domains_with_roles, effective_roles, projects_with_roles
 from kilostack.identity.app.catalog import Catalogs
 from kilostack.identity.app.ground import Ground
-from kilostack.identity.app.projects import projects_with_roles
 from kilostack.identity.app.proof import DomainName, Named, Scope, expecting
+from kilostack.identity.app.receipts import MoreNeeded
 from kilostack.identity.app.sign_in import SignIn
 from kilostack.identity.app.tokens import Tokens
+from kilostack.identity.model.assignments import Place
 from kilostack.identity.model.projects import Domain, Project
-from kilostack.identity.store.projects import DOMAINS
-from kilostack.identity.store.roles import ASSIGNMENTS
 from kilostack.store.database import Tx
 
 _TRUE = frozenset({"1", "true", "yes", "on", "t", "y"})
@@ -54,6 +54,7 @@ class TokensApi:
 
     def __init__(self, ground: Ground, tokens: Tokens, sign_in: SignIn) -> None:
         self._ground, self._tokens, self._sign_in = ground, tokens, sign_in
+        self._receipts = sign_in.receipts
         self._catalogs, self._public_url = Catalogs(), ground.settings.public_url
 
     def routes(self) -> tuple[Route, ...]:
@@ -74,15 +75,20 @@ class TokensApi:
         except msgspec.ValidationError as error:
             raise BadRequest(f"Invalid input for the request body: {error}") from None
         scope = _scope(auth.scope)
-        proof = await self._sign_in.prove(auth.identity, request.address)
-        issued = await self._tokens.issue(proof, scope)
-        return Response(201, await self._body(request, issued.claims), headers=_headers(issued.text))
+        receipt = request.headers.get("openstack-auth-receipt")
+        proof = await self._sign_in.prove(auth.identity, request.address, receipt)
+        try:
+            issued = await self._tokens.issue(proof, scope)
+        except MoreNeeded as needed:
+            made = await self._receipts.make(needed)
+            return Response(401, show_receipt(needed, made.receipt), headers={"Openstack-Auth-Receipt": made.text})
+        return Response(201, await self.body(request, issued.claims), headers=_headers(issued.text))
 
     async def _show(self, request: Request) -> Response:
         late = (request.query.first("allow_expired") or "").lower() in _TRUE
         token = request.headers.get("x-subject-token")
         claims = await self._tokens.look(request.ctx, "validate_token", token, late=late)
-        return Response(200, await self._body(request, claims), headers=_headers(token or ""))
+        return Response(200, await self.body(request, claims), headers=_headers(token or ""))
 
     async def _check(self, request: Request) -> Response:
         token = request.headers.get("x-subject-token")
@@ -93,20 +99,21 @@ class TokensApi:
         await self._tokens.revoke(request.ctx, request.headers.get("x-subject-token"))
         return Response(204)
 
-    async def _body(self, request: Request, claims: Claims) -> dict[str, Any]:
+    async def body(self, request: Request, claims: Claims) -> dict[str, Any]:
+        """What a token says, with the catalog unless the request wants none."""
         shown = show_token(claims)
         if claims.is_scoped and "nocatalog" not in request.query.names():
-            shown["catalog"] = await self._catalog_of(request, claims.project_id)
+            shown["catalog"] = await self._catalog_of(request, claims.project_id, claims.user_id)
         return {"token": shown}
 
-    async def _catalog_of(self, request: Request, project_id: str) -> msgspec.Raw:
+    async def _catalog_of(self, request: Request, project_id: str, user_id: str) -> msgspec.Raw:
         root = self._public_url or request.root
-        return await self._ground.db.read(lambda tx: self._catalogs.get(tx, root, project_id))
+        return await self._ground.db.read(lambda tx: self._catalogs.get(tx, root, project_id, user_id))
 
     async def _catalog(self, request: Request) -> Response:
         if not request.ctx.project_id:
             raise Forbidden("A project-scoped token is required to produce a service catalog.")
-        catalog = await self._catalog_of(request, request.ctx.project_id)
+        catalog = await self._catalog_of(request, request.ctx.project_id, request.ctx.user_id)
         return Response(200, {"catalog": catalog, "links": {"self": request.link("/auth/catalog")}})
 
     async def _projects(self, request: Request) -> Response:
@@ -118,18 +125,15 @@ class TokensApi:
 
     async def _domains(self, request: Request) -> Response:
         async def unit(tx: Tx) -> list[Domain]:
-            assigned = await ASSIGNMENTS.where(tx, user_id=request.ctx.user_id, scope_kind="domain")
-            found = await DOMAINS.within(tx, "id", sorted({one.scope_id for one in assigned}))
-            return sorted((one for one in found if one.enabled), key=lambda domain: domain.name)
+            return [found for found in await domains_with_roles(tx, request.ctx.user_id) if found.enabled]
 
         shown = [show_domain(found, request.base) for found in await self._ground.db.read(unit)]
         return Response(200, page(request, "/auth/domains", "domains", shown))
 
     async def _system(self, request: Request) -> Response:
-        assigned = await self._ground.db.read(
-            lambda tx: ASSIGNMENTS.where(tx, user_id=request.ctx.user_id, scope_kind="system")
-        )
-        return Response(200, page(request, "/auth/system", "system", [{"all": True}] if assigned else []))
+        held = await self._ground.db.read(lambda tx: effective_roles(tx, request.ctx.user_id, Place("system")))
+        shown = {"system": [{"all": True}] if held else [], "links": {"self": request.link("/auth/system")}}
+        return Response(200, shown)
 
 
 def show_token(claims: Claims) -> Shown:
@@ -166,6 +170,20 @@ def show_token(claims: Claims) -> Shown:
             "restricted": not claims.unrestricted,
         }
     return shown
+
+
+def show_receipt(needed: MoreNeeded, receipt: Receipt) -> Shown:
+    """What has been shown, and the combinations of methods of which one is still to be completed."""
+    user, domain = needed.user, needed.domain
+    return {
+        "receipt": {
+            "methods": receipt.methods,
+            "user": {"id": user.id, "name": user.name, "domain": {"id": domain.id, "name": domain.name}},
+            "expires_at": show_time(receipt.expires_at),
+            "issued_at": show_time(receipt.issued_at),
+        },
+        "required_auth_methods": needed.required,
+    }
 
 
 def _headers(token: str) -> dict[str, str]:

@@ -8,24 +8,26 @@ import msgspec
 
 from kilostack.core.context import Context
 from kilostack.core.errors import Forbidden, NotFound, Unauthenticated
-from kilostack.core.token import BadToken, Claims, audit_subject
+from kilostack.core.token import BadToken, Claims, audit_subject, domain_subject, user_subject
+from kilostack.identity.app.assignments import effective_roles
+from kilostack.identity.app.delegation import EC2
 from kilostack.identity.app.ground import Ground
 from kilostack.identity.app.policies import forbidden
 from kilostack.identity.app.proof import REJECTED, DomainName, Named, Proof, Scope, found_domain
+from kilostack.identity.app.receipts import UNKNOWN, check_factors
 from kilostack.identity.app.signing import Signing
 from kilostack.identity.model.application_credentials import ApplicationCredential
-from kilostack.identity.model.roles import SYSTEM, Assignment, Role, ScopeKind, closure
+from kilostack.identity.model.assignments import Place
+from kilostack.identity.model.roles import closure
 from kilostack.identity.model.users import User
 from kilostack.identity.store import tokens as store_tokens
 from kilostack.identity.store.application_credentials import APPLICATION_CREDENTIALS
 from kilostack.identity.store.projects import DOMAINS, PROJECTS, named_project
-from kilostack.identity.store.roles import ASSIGNMENTS, ROLES, implied_roles
+from kilostack.identity.store.roles import implied_roles
 from kilostack.identity.store.users import USERS
 from kilostack.store.database import Tx
 
 CREDENTIAL_PURPOSE = "application credential"
-#: how long after its end a token may still be looked at by a service that finishes work for its bearer
-_ALLOWED_LATE = 2 * 24 * 3600 * 1_000_000
 
 _replace = msgspec.structs.replace
 
@@ -61,7 +63,7 @@ class Tokens:
             user_domain_name="",
         )
         claims = await self._ground.db.read(lambda tx: self._claims(tx, base, proof, scope))
-        return Issued(self._signing.sign(claims), claims)
+        return Issued(await self._signing.sign(claims), claims)
 
     async def _claims(self, tx: Tx, base: Claims, proof: Proof, scope: Scope | None) -> Claims:
         number = await store_tokens.number(tx)
@@ -71,6 +73,11 @@ class Tokens:
             raise Unauthenticated(REJECTED)
         if proof.password_hash is not None and proof.password_hash != user.password_hash:
             raise Unauthenticated(REJECTED)
+        if proof.receipt is not None and await store_tokens.is_void(
+            tx, (user_subject(user.id), domain_subject(domain.id)), proof.receipt.number
+        ):
+            raise Unauthenticated(UNKNOWN)
+        check_factors(user, domain, number, proof)
         claims = _replace(
             base, number=number, user_name=user.name, user_domain_id=domain.id, user_domain_name=domain.name
         )
@@ -87,7 +94,10 @@ class Tokens:
         credential = await APPLICATION_CREDENTIALS.find(tx, id=proof.credential_id)
         if scope is not None or credential is None or credential.user_id != claims.user_id:
             raise Unauthenticated(REJECTED)
-        if not self._ground.vault.recognizes(CREDENTIAL_PURPOSE, proof.credential_secret, credential.secret_hash):
+        # a key pair that was made with the credential stands for its secret
+        if EC2 not in proof.methods and not self._ground.vault.recognizes(
+            CREDENTIAL_PURPOSE, proof.credential_secret, credential.secret_hash
+        ):
             raise Unauthenticated(REJECTED)
         return await _with_credential(tx, claims, credential)
 
@@ -131,7 +141,7 @@ class Tokens:
             claims = await self._signing.read(token)
         except BadToken:
             return None
-        if claims.expires_at + (_ALLOWED_LATE if late else 0) <= self._ground.world.now():
+        if claims.expires_at + (store_tokens.LATE if late else 0) <= self._ground.world.now():
             return None
         void = await self._ground.db.read(lambda tx: store_tokens.is_void(tx, claims.subjects(), claims.number))
         return None if void else claims
@@ -141,7 +151,7 @@ class Tokens:
         claims = await self.look(ctx, "revoke_token", token)
 
         async def unit(tx: Tx) -> None:
-            await store_tokens.revoke(tx, [audit_subject(claims.audit_ids[0])], claims.expires_at + _ALLOWED_LATE)
+            await store_tokens.revoke(tx, [audit_subject(claims.audit_ids[0])], claims.expires_at + store_tokens.LATE)
 
         await self._ground.db.write(unit)
 
@@ -159,7 +169,7 @@ async def _scoped(tx: Tx, claims: Claims, user: User, scope: Scope | None) -> Cl
     if scope.domain is not None:
         return await _on_domain(tx, claims, scope.domain)
     if scope.system:
-        return _replace(claims, system=True, roles=await roles_on(tx, claims.user_id, "system", SYSTEM))
+        return _replace(claims, system=True, roles=await roles_on(tx, claims, Place("system")))
     return claims
 
 
@@ -178,7 +188,7 @@ async def _on_project(tx: Tx, claims: Claims, wanted: Named) -> Claims:
         project_name=project.name,
         project_domain_id=domain.id,
         project_domain_name=domain.name,
-        roles=await roles_on(tx, claims.user_id, "project", project.id),
+        roles=await roles_on(tx, claims, Place("project", project.id)),
     )
 
 
@@ -186,7 +196,7 @@ async def _on_domain(tx: Tx, claims: Claims, wanted: DomainName) -> Claims:
     domain = await found_domain(tx, wanted, "scope")
     if domain is None or not domain.enabled:
         raise Unauthenticated(REJECTED)
-    roles = await roles_on(tx, claims.user_id, "domain", domain.id)
+    roles = await roles_on(tx, claims, Place("domain", domain.id))
     return _replace(claims, domain_id=domain.id, domain_name=domain.name, roles=roles)
 
 
@@ -209,19 +219,12 @@ async def _with_credential(tx: Tx, claims: Claims, credential: ApplicationCreden
     )
 
 
-async def roles_on(tx: Tx, user_id: str, kind: ScopeKind, scope_id: str) -> tuple[tuple[str, str], ...]:
-    """All roles of a user on a scope, implied ones included. Raises `Unauthenticated` for none."""
-    assigned = await ASSIGNMENTS.where(tx, user_id=user_id, scope_kind=kind, scope_id=scope_id)
-    if not assigned:
+async def roles_on(tx: Tx, claims: Claims, place: Place) -> tuple[tuple[str, str], ...]:
+    """All roles of a token's user on a place, as tokens hold them. Raises `Unauthenticated` for none."""
+    roles = await effective_roles(tx, claims.user_id, place, claims.group_ids)
+    if not roles:
         raise Unauthenticated(REJECTED)
-    roles = await effective_roles(tx, assigned)
     return tuple((role.id, role.name) for role in roles)
-
-
-async def effective_roles(tx: Tx, assigned: list[Assignment]) -> list[Role]:
-    """The roles that assignments give, implied ones included, by name."""
-    wanted = closure((one.role_id for one in assigned), await implied_roles(tx))
-    return sorted(await ROLES.within(tx, "id", sorted(wanted)), key=lambda role: role.name)
 
 
 def check_may_manage_credentials(claims: Claims) -> None:
