@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from kilostack.core.access_rules import AccessRule
+
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
     """The verified caller of one request; made from a token, carried with every call and saga.
@@ -27,6 +29,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     roles: tuple[str, ...] = ()
     #: audit id of the token; not the token
     audit_id: str = ""
+    #: what the credential behind the token may be used for; looked at, and taken away, where the request comes in
+    access_rules: tuple[AccessRule, ...] | None = None
     #: work of the cloud for itself: no scope binds it
     is_internal: bool = False
 

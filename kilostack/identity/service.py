@@ -10,12 +10,31 @@ from kilostack.core.secret import Secret
 from kilostack.http.dialects import KEYSTONE
 from kilostack.http.discovery import identity_root, identity_version
 from kilostack.http.routes import Api, Route
-from kilostack.identity.api import application_credentials, catalog, grants, projects, roles, tokens, users
+from kilostack.identity.api import (
+    application_credentials,
+    catalog,
+    credentials,
+    domain_config,
+    ec2,
+    endpoint_filter,
+    federation,
+    grants,
+    groups,
+    limits,
+    policy_documents,
+    projects,
+    revocations,
+    roles,
+    tokens,
+    users,
+)
 from kilostack.identity.app.bootstrap import Bootstrap, ServicePlace
 from kilostack.identity.app.ground import Ground, IdentityParts
 from kilostack.identity.app.methods.application_credential import ApplicationCredentialMethod
 from kilostack.identity.app.methods.password import PasswordMethod
 from kilostack.identity.app.methods.token import TokenMethod
+from kilostack.identity.app.methods.totp import TotpMethod
+from kilostack.identity.app.receipts import Receipts
 from kilostack.identity.app.sign_in import SignIn
 from kilostack.identity.app.signing import Signing
 from kilostack.identity.app.tokens import Tokens
@@ -40,12 +59,17 @@ class IdentityService:
         self._signing = Signing(ground)
         self._bootstrap = Bootstrap(ground)
         issuing = Tokens(ground, self._signing)
-        methods = (PasswordMethod(ground), TokenMethod(issuing), ApplicationCredentialMethod(ground))
+        methods = (
+            PasswordMethod(ground),
+            TokenMethod(issuing),
+            ApplicationCredentialMethod(ground),
+            TotpMethod(ground),
+        )
         self.api = Api(
             name="identity",
             prefix=PREFIX,
             dialect=KEYSTONE,
-            routes=(*identity_version(), *_routes(ground, issuing, SignIn(methods))),
+            routes=(*identity_version(), *_routes(ground, issuing, SignIn(methods, Receipts(ground, self._signing)))),
         )
         self.root = identity_root()
         self.answers = Answers()
@@ -83,15 +107,25 @@ class IdentityService:
             # what is not pruned now is pruned an hour later
             with suppress(Unavailable):
                 await self._parts.db.write(unit)
+                await self._signing.prune()
 
 
 def _routes(ground: Ground, issuing: Tokens, sign_in: SignIn) -> tuple[Route, ...]:
     return (
         *tokens.routes(ground, issuing, sign_in),
         *projects.routes(ground),
+        *domain_config.routes(ground),
         *users.routes(ground),
+        *groups.routes(ground),
         *roles.routes(ground),
         *grants.routes(ground),
         *catalog.routes(ground),
+        *endpoint_filter.routes(ground),
+        *policy_documents.routes(ground),
+        *limits.routes(ground),
+        *revocations.routes(ground),
         *application_credentials.routes(ground, issuing),
+        *credentials.routes(ground, issuing),
+        *ec2.routes(ground, issuing, sign_in),
+        *federation.routes(ground),
     )

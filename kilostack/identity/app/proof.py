@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from kilostack.core.errors import BadRequest
-from kilostack.core.token import Claims
+from kilostack.core.token import Claims, Receipt
 from kilostack.identity.model.projects import Domain
 from kilostack.identity.model.users import User
 from kilostack.identity.store.projects import DOMAINS, named_domain
@@ -48,9 +48,17 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     password_hash: str | None = None
     #: the token that this one is made from
     parent: Claims | None = None
+    #: what was shown in an earlier request
+    receipt: Receipt | None = None
+    #: the ways in among which rules of users may choose; without any, no rule holds
+    offered: frozenset[str] = frozenset()
     #: the credential that was shown, and its secret
     credential_id: str = ""
     credential_secret: str = ""
+    #: of a user from elsewhere: who vouches for them, by which protocol, and the groups that they are said to be in
+    provider_id: str = ""
+    protocol_id: str = ""
+    group_ids: tuple[str, ...] = ()
 
 
 def label(named: Named) -> str:

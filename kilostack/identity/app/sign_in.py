@@ -10,16 +10,21 @@ import msgspec
 from kilostack.core.errors import BadRequest, Unauthenticated
 from kilostack.identity.app.methods.port import Method
 from kilostack.identity.app.proof import REJECTED, Proof, expecting
+from kilostack.identity.app.receipts import Receipts
 
 
 class SignIn:
-    """Checks what is shown, by the methods that this cloud offers."""
+    """Checks what is shown, by the methods that this cloud offers; `receipts` are for a part of what is needed."""
 
-    def __init__(self, methods: Iterable[Method]) -> None:
+    def __init__(self, methods: Iterable[Method], receipts: Receipts) -> None:
         self._methods = {method.name: method for method in methods}
+        self.receipts = receipts
 
-    async def prove(self, identity: Mapping[str, Any], address: str) -> Proof:
-        """Raises `Unauthenticated`; `Forbidden` (429) after too many failures; `BadRequest` when a part is missing."""
+    async def prove(self, identity: Mapping[str, Any], address: str, receipt: str | None = None) -> Proof:
+        """Raises `Unauthenticated`; `Forbidden` (429) after too many failures; `BadRequest` when a part is missing.
+
+        `receipt` is what a request before this one was given for showing a part of it.
+        """
         names = identity.get("methods")
         if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
             raise expecting("methods", "identity")
@@ -30,8 +35,11 @@ class SignIn:
                 raise Unauthenticated(REJECTED)
             proof = one if proof is None else _both(proof, one)
         assert proof is not None
-        # in our order, each once
-        return msgspec.structs.replace(proof, methods=tuple(name for name in self._methods if name in proof.methods))
+        if receipt:
+            proof = await self.receipts.joined(proof, receipt)
+        # in our order, each once; those of the token that was shown may be none that anybody can log in by
+        ordered = (*(name for name in self._methods if name in proof.methods), *proof.methods)
+        return msgspec.structs.replace(proof, methods=tuple(dict.fromkeys(ordered)), offered=frozenset(self._methods))
 
     async def _prove(self, name: str, identity: Mapping[str, Any], address: str) -> Proof:
         if (method := self._methods.get(name)) is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable
+from itertools import pairwise
 
 import msgspec
 from sqlalchemy import delete, insert, select, update
@@ -25,6 +26,9 @@ class SigningKey(msgspec.Struct, frozen=True, kw_only=True):
     private_sealed: str
     created_at: int
 
+
+#: how long after its end a token may still be looked at by a service that finishes work for its bearer
+LATE = 2 * 24 * 3600 * 1_000_000
 
 KEYS = Records(SigningKey, SIGNING_KEYS, noun="signing key")
 
@@ -73,10 +77,29 @@ async def add_key(tx: Tx, key: SigningKey) -> None:
     await FEED.append(tx, ["keys"])
 
 
+def newest(keys: Iterable[SigningKey]) -> SigningKey | None:
+    """The key to sign with: the same one wherever the same keys are known."""
+    return max(keys, key=_age, default=None)
+
+
 async def newest_key(tx: Tx) -> SigningKey | None:
     """The key to sign with."""
-    keys = await KEYS.where(tx)
-    return max(keys, key=lambda key: (key.created_at, key.id), default=None)
+    return newest(await KEYS.where(tx))
+
+
+async def prune_keys(tx: Tx, before: int) -> int:
+    """Forget keys that newer ones have replaced before that time; how many."""
+    keys = sorted(await KEYS.where(tx), key=_age)
+    replaced = [old for old, new in pairwise(keys) if new.created_at < before]
+    for key in replaced:
+        await KEYS.delete(tx, id=key.id)
+    if replaced:
+        await FEED.append(tx, ["keys"])
+    return len(replaced)
+
+
+def _age(key: SigningKey) -> tuple[int, str]:
+    return key.created_at, key.id
 
 
 async def rules(tx: Tx, after: int, now: int) -> TokenRules:

@@ -8,16 +8,39 @@ from typing import Any
 from kilostack.core.context import Context
 from kilostack.core.errors import Forbidden
 from kilostack.core.policy import Policy, Rule
-from kilostack.identity.app.policies import application_credentials, catalog, projects, roles, tokens, users
+from kilostack.identity.app.policies import (
+    application_credentials,
+    catalog,
+    credentials,
+    endpoint_filter,
+    federation,
+    groups,
+    limits,
+    policy_documents,
+    projects,
+    revocations,
+    roles,
+    tokens,
+    trusts,
+    users,
+)
 from kilostack.identity.app.policies.personas import BASE
 
 RULES: tuple[Rule, ...] = (
     *BASE,
     *application_credentials.RULES,
     *catalog.RULES,
+    *credentials.RULES,
+    *endpoint_filter.RULES,
+    *federation.RULES,
+    *groups.RULES,
+    *limits.RULES,
+    *policy_documents.RULES,
     *projects.RULES,
+    *revocations.RULES,
     *roles.RULES,
     *tokens.RULES,
+    *trusts.RULES,
     *users.RULES,
 )
 
