@@ -21,9 +21,10 @@ from kilostack.store.sql import InList, Query, p
 R = TypeVar("R", bound=msgspec.Struct)
 #: before a character of a LIKE pattern that stands for itself; a backslash means too much on MariaDB
 _ESCAPE = "!"
-#: eq: one of the values; ne: none of them; gt/gte/lt/lte: compares; like: SQL LIKE with "!" as the escape; prefix:
-#: starts with. Texts compare exactly, upper and lower case and trailing spaces too.
-Op = Literal["eq", "ne", "gt", "gte", "lt", "lte", "like", "prefix"]
+#: eq: one of the values; ne: none of them; gt/gte/lt/lte: compares; like: SQL LIKE with "!" as the escape; ilike: the
+#: same with the letters A to Z in either case (the pattern in lower case); prefix: starts with. Otherwise texts compare
+#: exactly, upper and lower case and trailing spaces too.
+Op = Literal["eq", "ne", "gt", "gte", "lt", "lte", "like", "ilike", "prefix"]
 
 
 class Where(msgspec.Struct, frozen=True):
@@ -151,10 +152,15 @@ def _plain(value: Any) -> Any:
     return int(value) if isinstance(value, bool) else value
 
 
-def _pattern(prefix: str) -> str:
+def literal(text: str) -> str:
+    """The text as a part of a LIKE pattern, in which every character stands for itself."""
     for special in (_ESCAPE, "%", "_"):
-        prefix = prefix.replace(special, _ESCAPE + special)
-    return prefix + "%"
+        text = text.replace(special, _ESCAPE + special)
+    return text
+
+
+def _pattern(prefix: str) -> str:
+    return literal(prefix) + "%"
 
 
 def _condition(column: Any, op: Op, name: str) -> Any:
@@ -164,6 +170,8 @@ def _condition(column: Any, op: Op, name: str) -> Any:
         return ~InList(column, name)
     if op in ("like", "prefix"):
         return column.like(p(name), escape=_ESCAPE)
+    if op == "ilike":
+        return func.lower(column).like(p(name), escape=_ESCAPE)
     return {"gt": column > p(name), "gte": column >= p(name), "lt": column < p(name), "lte": column <= p(name)}[op]
 
 

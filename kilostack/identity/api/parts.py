@@ -32,6 +32,14 @@ PASSWORD_TEXT = {"type": ["string", "null"], "minLength": 1, "maxLength": 4096}
 NO_OPTIONS = {"type": "object", "maxProperties": 0}
 
 
+#: of what can be protected against changes; null takes the protection's trace away
+IMMUTABLE_OPTIONS = {
+    "type": "object",
+    "properties": {"immutable": {"type": ["boolean", "null"]}},
+    "additionalProperties": False,
+}
+
+
 TAG = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[^,/]*$"}
 
 

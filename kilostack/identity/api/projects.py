@@ -2,51 +2,74 @@
 
 from __future__ import annotations
 
+from typing import Any
+from urllib.parse import quote
+
+from kilostack.core.errors import BadRequest
+from kilostack.http.messages import Request, Response
 from kilostack.http.routes import Route
+from kilostack.http.schemas import Schema, objects, wrapped
 from kilostack.identity.api.collections import CollectionApi
-from kilostack.identity.api.parts import BOOLEAN, MAYBE_ID, MAYBE_TEXT, NAME, NO_OPTIONS, TAGS, Shown, links, pair
+from kilostack.identity.api.parts import (
+    BOOLEAN,
+    IMMUTABLE_OPTIONS,
+    MAYBE_ID,
+    MAYBE_TEXT,
+    NAME,
+    TAG,
+    TAGS,
+    Shown,
+    links,
+    pair,
+)
 from kilostack.identity.app.ground import Ground
-from kilostack.identity.app.projects import Domains, Projects
+from kilostack.identity.app.projects import Domains, Family, Projects, ProjectTags, ProjectTree, Tags
 from kilostack.identity.model.projects import Domain, Project
 
-DOMAIN = pair(
-    "domain",
-    {
-        "name": NAME | {"maxLength": 64},
-        "description": MAYBE_TEXT,
-        "enabled": BOOLEAN,
-        "options": NO_OPTIONS,
-        "tags": {"type": "array", "maxItems": 0},
-    },
-    ["name"],
-    extra=False,
+_NAME = NAME | {"maxLength": 64}
+
+_DOMAIN_FIELDS: dict[str, Any] = {
+    "name": _NAME,
+    "description": MAYBE_TEXT | {"maxLength": 255},
+    "enabled": BOOLEAN,
+    "options": IMMUTABLE_OPTIONS,
+    "tags": TAGS,
+}
+
+DOMAIN = pair("domain", _DOMAIN_FIELDS | {"explicit_domain_id": MAYBE_ID}, ["name"])
+
+_PROJECT_FIELDS: dict[str, Any] = {
+    "name": _NAME,
+    "domain_id": MAYBE_ID,
+    "parent_id": MAYBE_ID,
+    "description": MAYBE_TEXT,
+    "enabled": BOOLEAN,
+    "is_domain": BOOLEAN,
+    "options": IMMUTABLE_OPTIONS,
+    "tags": TAGS,
+}
+
+# a change may be empty, as upstream lets it be
+PROJECT = (
+    wrapped("project", objects(_PROJECT_FIELDS, ["name"], extra=True)),
+    wrapped("project", objects(_PROJECT_FIELDS, extra=True)),
 )
 
+_TAGS_BODY = Schema(objects({"tags": TAGS}, ["tags"]))
 
-PROJECT = pair(
-    "project",
-    {
-        "name": NAME | {"maxLength": 64},
-        "domain_id": MAYBE_ID,
-        "parent_id": MAYBE_ID,
-        "description": MAYBE_TEXT,
-        "enabled": BOOLEAN,
-        "is_domain": {"const": False},
-        "options": NO_OPTIONS,
-        "tags": TAGS,
-    },
-    ["name"],
-)
+#: one tag, and all tags of a project, outside a body
+_ONE_TAG, _ALL_TAGS = wrapped("tag", TAG), wrapped("tags", TAGS)
 
 
 def show_domain(record: Domain, base: str) -> Shown:
     return {
+        **record.extra,
         "id": record.id,
         "name": record.name,
         "description": record.description,
         "enabled": record.enabled,
-        "tags": [],
-        "options": {},
+        "tags": record.tags,
+        "options": _options(record),
         "links": links(base, "domains", record.id),
     }
 
@@ -56,20 +79,110 @@ def show_project(record: Project, base: str) -> Shown:
         **record.extra,
         "id": record.id,
         "name": record.name,
-        "domain_id": record.domain_id,
-        "parent_id": record.parent_id,
+        "domain_id": record.domain_id or None,
+        "parent_id": record.parent_id or None,
         "description": record.description,
         "enabled": record.enabled,
-        "is_domain": False,
+        "is_domain": record.is_domain,
         "tags": record.tags,
-        "options": {},
+        "options": _options(record),
         "links": links(base, "projects", record.id),
     }
 
 
+def _options(record: Domain | Project) -> Shown:
+    return {} if record.immutable is None else {"immutable": record.immutable}
+
+
+class ProjectsApi(CollectionApi[Project]):
+    """Projects, which may be shown with what is above and below them."""
+
+    def __init__(self, projects: Projects) -> None:
+        super().__init__(projects, PROJECT, show_project)
+        self._tree = ProjectTree(projects)
+
+    async def _show(self, request: Request) -> Response:
+        asked = {name for name in _FAMILY if request.query.first(name) not in (None, "0")}
+        if not asked:
+            return await super()._show(request)
+        family = await self._tree.family(request.ctx, request.params["record_id"])
+        for name in ("parents", "subtree"):
+            if {f"{name}_as_list", f"{name}_as_ids"} <= asked:
+                raise BadRequest(f"Cannot use {name}_as_list and {name}_as_ids query params at the same time.")
+        shown = show_project(family.project, request.base)
+        for name in asked:
+            shown[name.partition("_")[0]] = _relatives(family, name, request.base)
+        return Response(200, {"project": shown})
+
+
+_FAMILY = ("parents_as_list", "parents_as_ids", "subtree_as_list", "subtree_as_ids")
+
+
+def _relatives(family: Family, name: str, base: str) -> Any:
+    if name.endswith("_as_ids"):
+        return family.parent_ids if name.startswith("parents") else family.subtree_ids
+    listed = family.parents if name.startswith("parents") else family.subtree
+    return [{"project": show_project(one, base)} for one in listed]
+
+
+class TagsApi:
+    """The tags of one project."""
+
+    def __init__(self, tags: ProjectTags) -> None:
+        self._tags = tags
+
+    def routes(self) -> tuple[Route, ...]:
+        every, one = "/projects/{record_id}/tags", "/projects/{record_id}/tags/{tag}"
+        return (
+            Route(method="GET", path=every, handler=self._list),
+            Route(method="PUT", path=every, handler=self._replace, body=_TAGS_BODY),
+            Route(method="DELETE", path=every, handler=self._clear),
+            Route(method="GET", path=one, handler=self._check),
+            Route(method="PUT", path=one, handler=self._add),
+            Route(method="DELETE", path=one, handler=self._drop),
+        )
+
+    async def _list(self, request: Request) -> Response:
+        return _shown(request, await self._tags.show(request.ctx, request.params["record_id"]))
+
+    async def _replace(self, request: Request) -> Response:
+        tags = (await request.json())["tags"]
+        return _shown(request, await self._tags.replace(request.ctx, request.params["record_id"], tags))
+
+    async def _clear(self, request: Request) -> Response:
+        await self._tags.clear(request.ctx, request.params["record_id"])
+        return Response(204)
+
+    async def _check(self, request: Request) -> Response:
+        await self._tags.check(request.ctx, request.params["record_id"], request.params["tag"])
+        return Response(204)
+
+    async def _add(self, request: Request) -> Response:
+        project_id, tag = request.params["record_id"], request.params["tag"]
+
+        def check(tags: Tags) -> None:
+            _ONE_TAG.check({"tag": tag})
+            _ALL_TAGS.check({"tags": list(tags)})
+
+        await self._tags.add(request.ctx, project_id, tag, check)
+        location = request.link(f"/projects/{quote(project_id)}/tags/{quote(tag)}")
+        return Response(201, headers={"Location": location})
+
+    async def _drop(self, request: Request) -> Response:
+        await self._tags.drop(request.ctx, request.params["record_id"], request.params["tag"])
+        return Response(204)
+
+
+def _shown(request: Request, tags: Tags) -> Response:
+    path = f"/projects/{request.params['record_id']}/tags"
+    return Response(200, {"tags": tags, "links": {"self": request.link(path)}})
+
+
 def routes(ground: Ground) -> tuple[Route, ...]:
-    """Domains and projects."""
+    """Domains, projects and their tags."""
+    projects = Projects(ground)
     return (
         *CollectionApi(Domains(ground), DOMAIN, show_domain).routes(),
-        *CollectionApi(Projects(ground), PROJECT, show_project).routes(),
+        *ProjectsApi(projects).routes(),
+        *TagsApi(ProjectTags(projects)).routes(),
     )

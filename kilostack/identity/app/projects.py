@@ -2,26 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from kilostack.core.context import Context
-from kilostack.core.errors import BadRequest, Forbidden, NotFound
+from kilostack.core.errors import BadRequest, Conflict, Duplicate, Forbidden, NotFound
 from kilostack.core.token import domain_subject, project_subject
-from kilostack.identity.app.removal import remove_project, remove_user
-from kilostack.identity.app.resources import Resources, check_fixed, extra, given
-from kilostack.identity.model.projects import DEFAULT_DOMAIN, Domain, Project
-from kilostack.identity.store.projects import DOMAIN_LIST, DOMAINS, PROJECT_LIST, PROJECTS
-from kilostack.identity.store.roles import ASSIGNMENTS
-from kilostack.identity.store.users import USERS
+from kilostack.identity.app.assignments import projects_with_roles
+from kilostack.identity.app.ground import Ground
+from kilostack.identity.app.removal import remove_domain, remove_project
+from kilostack.identity.app.resources import (
+    Resources,
+    check_mutable,
+    check_removable,
+    extra,
+    given,
+    immutable_after,
+)
+from kilostack.identity.model.projects import DEFAULT_DOMAIN, Domain, IdTree, Project, parents_as_ids, subtree_as_ids
+from kilostack.identity.store.projects import (
+    DOMAIN_LIST,
+    DOMAINS,
+    DOMAINS_AS_PROJECTS,
+    PROJECT_LIST,
+    PROJECTS,
+    find_project,
+    parents_of,
+    subtree_of,
+)
 from kilostack.store.database import Tx
+from kilostack.store.lists import Ask
 
 _replace = msgspec.structs.replace
 
-
+#: projects above each other, the domain not counted
 _DEEPEST = 5
+#: stands for the domains of users from elsewhere, in any case
+_RESERVED_NAME = "federated"
+
+_KNOWN = frozenset(
+    {"name", "domain_id", "parent_id", "description", "enabled", "tags", "is_domain", "options", "id", "links"}
+)
+
+_UUID = re.compile("[0-9a-f]{32}")
+
+Tags = tuple[str, ...]
 
 
 class Domains(Resources[Domain]):
@@ -29,30 +57,46 @@ class Domains(Resources[Domain]):
 
     singular, plural = "domain", "domains"
     records, collection = DOMAINS, DOMAIN_LIST
+    domain_filter = "id"
+    _known = _KNOWN | {"explicit_domain_id"}
+
+    async def prepared(self, document: dict[str, Any]) -> dict[str, Any]:
+        wanted = document.get("explicit_domain_id")
+        if wanted is not None and _UUID.fullmatch(wanted) is None:
+            raise BadRequest("Domain ID does not conform to required UUID format.", field="explicit_domain_id")
+        return document
 
     def made(self, ctx: Context, document: dict[str, Any]) -> Domain:
         return Domain(
-            id=self.ground.new_id(),
-            name=document["name"],
-            description=document.get("description") or "",
+            id=document.get("explicit_domain_id") or self.ground.new_id(),
+            name=document["name"].strip(),
+            description=document.get("description", ""),
             enabled=document.get("enabled", True),
+            immutable=immutable_after(None, document),
+            tags=tuple(document.get("tags", ())),
+            extra=_renamed(extra({}, document, self._known)),
         )
 
     def changed(self, record: Domain, document: dict[str, Any]) -> Domain:
-        return _replace(record, **given(document, "name", "enabled", description=""))
+        check_mutable(record.immutable, document, "domain", record.id)
+        return _replace(record, **_changes(record, document), extra=extra(record.extra, document, self._known))
+
+    async def check(self, tx: Tx, record: Domain) -> None:
+        if record.name.lower() == _RESERVED_NAME:
+            raise BadRequest(f"Domain cannot be named {record.name}.", field="name")
+        if await PROJECTS.find(tx, id=record.id) is not None:
+            raise Conflict(self.duplicate(record))
 
     def voids(self, old: Domain, new: Domain) -> Iterable[str]:
         return (domain_subject(old.id),) if old.enabled and not new.enabled else ()
 
     async def cascade(self, tx: Tx, record: Domain) -> Iterable[str]:
+        check_removable(record.immutable, "domain", record.id)
         if record.enabled:
             raise Forbidden("Cannot delete a domain that is enabled, please disable it first.")
         for project in await PROJECTS.where(tx, domain_id=record.id):
-            await remove_project(tx, project)
-        for user in await USERS.where(tx, domain_id=record.id):
-            await remove_user(tx, user)
-        await ASSIGNMENTS.delete_where(tx, scope_kind="domain", scope_id=record.id)
-        return (domain_subject(record.id),)
+            check_removable(project.immutable, "project", project.id)
+        return (*await remove_domain(tx, record), domain_subject(record.id))
 
     def duplicate(self, record: Domain) -> str:
         return (
@@ -62,53 +106,111 @@ class Domains(Resources[Domain]):
 
 
 class Projects(Resources[Project]):
-    """A project with children is not deleted."""
+    """A project with children is not deleted, nor disabled while one of them is enabled.
+
+    A domain is a project, too: one without a domain, which `Domains` looks after.
+    """
 
     singular, plural = "project", "projects"
     records, collection = PROJECTS, PROJECT_LIST
-    _known = frozenset(
-        {"name", "domain_id", "parent_id", "description", "enabled", "tags", "is_domain", "options", "id", "links"}
-    )
+    domain_filter = "domain_id"
+
+    def __init__(self, ground: Ground) -> None:
+        super().__init__(ground)
+        self._domains = Domains(ground)
+
+    def target(self, record: Project) -> Mapping[str, Any]:
+        return {"project": msgspec.structs.asdict(record) | {"is_domain": record.is_domain}}
+
+    def target_wanted(self, record: Project, document: dict[str, Any]) -> Mapping[str, Any]:
+        # as it was sent: who may create projects in one domain has to name it
+        return {"project": document}
+
+    async def find(self, tx: Tx, record_id: str) -> Project | None:
+        return await find_project(tx, record_id)
+
+    async def prepared(self, document: dict[str, Any]) -> dict[str, Any]:
+        if document.get("is_domain") and (document.get("parent_id") or document.get("domain_id")):
+            raise BadRequest("only root projects are allowed to act as domains.", field="parent_id")
+        return document
 
     def made(self, ctx: Context, document: dict[str, Any]) -> Project:
+        if document.get("is_domain"):
+            plain = {name: value for name, value in document.items() if name != "explicit_domain_id"}
+            return self._domains.made(ctx, plain).as_project()
         domain_id = document.get("domain_id") or ctx.domain_id or DEFAULT_DOMAIN
         return Project(
             id=self.ground.new_id(),
-            name=document["name"],
+            name=document["name"].strip(),
             domain_id=domain_id,
             parent_id=document.get("parent_id") or domain_id,
-            description=document.get("description") or "",
+            description=document.get("description", ""),
             enabled=document.get("enabled", True),
+            immutable=immutable_after(None, document),
             tags=tuple(document.get("tags", ())),
-            extra=extra({}, document, self._known),
+            extra=_renamed(extra({}, document, _KNOWN)),
         )
 
     def changed(self, record: Project, document: dict[str, Any]) -> Project:
-        check_fixed(record.domain_id, document, "domain_id", "Domain ID")
-        check_fixed(record.parent_id, document, "parent_id", "parent_id")
-        values = given(document, "name", "enabled", description="")
-        if "tags" in document:
-            values["tags"] = tuple(document["tags"])
-        return _replace(record, **values, extra=extra(record.extra, document, self._known))
+        if document.get("id", record.id) != record.id:
+            raise BadRequest("Cannot change ID", field="id")
+        if "domain_id" in document and (document["domain_id"] or "") != record.domain_id:
+            raise BadRequest("Cannot change Domain ID", field="domain_id")
+        check_mutable(record.immutable, document, "domain" if record.is_domain else "project", record.id)
+        if "parent_id" in document and (document["parent_id"] or "") != record.parent_id:
+            raise Forbidden("Update of `parent_id` is not allowed.")
+        if document.get("is_domain", record.is_domain) != record.is_domain:
+            raise BadRequest("Update of `is_domain` is not allowed.", field="is_domain")
+        return _replace(record, **_changes(record, document), extra=extra(record.extra, document, _KNOWN))
+
+    async def insert(self, tx: Tx, record: Project) -> None:
+        if record.is_domain:
+            await self._domains.insert(tx, _as_domain(record))
+        else:
+            await super().insert(tx, record)
 
     async def check(self, tx: Tx, record: Project) -> None:
         if await DOMAINS.find(tx, id=record.domain_id) is None:
-            raise NotFound(f"Could not find domain: {record.domain_id}.")
-        parent_id, depth = record.parent_id, 1
-        while parent_id != record.domain_id:
-            parent = await PROJECTS.find(tx, id=parent_id)
-            if parent is None:
-                raise NotFound(f"Could not find project: {parent_id}.")
-            if parent.domain_id != record.domain_id:
-                raise BadRequest("A project must be in the domain of its parent.", field="parent_id")
-            parent_id, depth = parent.parent_id, depth + 1
-        if depth > _DEEPEST:
-            raise Forbidden("Max hierarchy depth reached for project tree.")
+            raise BadRequest(f"Could not find domain: {record.domain_id}.", field="domain_id")
+        parents = await parents_of(tx, record)
+        if not parents:
+            raise BadRequest(f"Could not find project: {record.parent_id}.", field="parent_id")
+        _check_parent(parents[0], record)
+        if (disabled := next((parent for parent in parents if not parent.enabled), None)) is not None:
+            raise BadRequest(
+                f"cannot create a project in a branch containing a disabled project: {disabled.id}", field="parent_id"
+            )
+        if len(parents) > _DEEPEST:
+            raise Forbidden(f"Max hierarchy depth reached for {record.parent_id} branch.")
+
+    async def check_change(self, tx: Tx, old: Project, new: Project) -> None:
+        if new.enabled and not old.enabled and any(not parent.enabled for parent in await parents_of(tx, new)):
+            raise Forbidden(f"Cannot enable project {new.id} since it has disabled parents")
+        if old.enabled and not new.enabled and any(below.enabled for below in await subtree_of(tx, new.id)):
+            raise Forbidden(f"Cannot disable project {new.id} since its subtree contains enabled projects.")
+
+    async def rewrite(self, tx: Tx, old: Project, document: dict[str, Any], until: int) -> Project:
+        if not old.is_domain:
+            return await super().rewrite(tx, old, document, until)
+        self.changed(old, document)
+        return (await self._domains.rewrite(tx, _as_domain(old), document, until)).as_project()
+
+    async def remove(self, tx: Tx, record: Project, until: int) -> None:
+        if record.is_domain:
+            await self._domains.remove(tx, _as_domain(record), until)
+        else:
+            await super().remove(tx, record, until)
+
+    async def listed(self, tx: Tx, ask: Ask) -> list[Project]:
+        if any(where.name == "is_domain" and where.values == (True,) for where in ask.where):
+            return [domain.as_project() for domain in await DOMAINS_AS_PROJECTS.page(tx, ask)]
+        return await super().listed(tx, ask)
 
     def voids(self, old: Project, new: Project) -> Iterable[str]:
         return (project_subject(old.id),) if old.enabled and not new.enabled else ()
 
     async def cascade(self, tx: Tx, record: Project) -> Iterable[str]:
+        check_removable(record.immutable, "project", record.id)
         if await PROJECTS.count(tx, parent_id=record.id):
             raise Forbidden(
                 f"Cannot delete the project {record.id} since it is not a leaf in the hierarchy. "
@@ -118,14 +220,137 @@ class Projects(Resources[Project]):
         return (project_subject(record.id),)
 
     def duplicate(self, record: Project) -> str:
+        if record.is_domain:
+            return self._domains.duplicate(_as_domain(record))
         return (
-            "Conflict occurred attempting to store project - it is not permitted to have two projects with the same "
-            f"name in the same domain : {record.name}."
+            "Conflict occurred attempting to store project - it is not permitted to have two projects with either the "
+            f"same name or same id in the same domain: name is {record.name}, project id {record.id}."
         )
 
 
-async def projects_with_roles(tx: Tx, user_id: str) -> list[Project]:
-    """Projects on which a user has a role, by name."""
-    assigned = await ASSIGNMENTS.where(tx, user_id=user_id, scope_kind="project")
-    found = await PROJECTS.within(tx, "id", sorted({assignment.scope_id for assignment in assigned}))
-    return sorted(found, key=lambda project: (project.name, project.id))
+class Family(msgspec.Struct, frozen=True, kw_only=True):
+    """A project with what is above and below it. Lists hold only projects on which the caller has a role."""
+
+    project: Project
+    parents: list[Project]
+    subtree: list[Project]
+    parent_ids: IdTree | None
+    subtree_ids: IdTree | None
+
+
+class ProjectTree:
+    """What is above and below projects."""
+
+    def __init__(self, projects: Projects) -> None:
+        self._projects = projects
+
+    async def family(self, ctx: Context, project_id: str) -> Family:
+        """Of a project that the caller may see."""
+
+        async def unit(tx: Tx) -> Family:
+            project = await self._projects.found(tx, ctx, "get", project_id)
+            parents, subtree = await parents_of(tx, project), await subtree_of(tx, project_id)
+            own = {held.id for held in await projects_with_roles(tx, ctx.user_id)}
+            return Family(
+                project=project,
+                parents=[parent for parent in parents if parent.id in own],
+                subtree=[below for below in subtree if below.id in own],
+                parent_ids=parents_as_ids(parents),
+                subtree_ids=subtree_as_ids(project_id, subtree),
+            )
+
+        return await self._projects.ground.db.read(unit)
+
+
+class ProjectTags:
+    """The tags of projects, one by one and together."""
+
+    def __init__(self, projects: Projects) -> None:
+        self._projects = projects
+
+    async def show(self, ctx: Context, project_id: str) -> Tags:
+        return (await self._seen(ctx, "list_project_tags", project_id)).tags
+
+    async def check(self, ctx: Context, project_id: str, tag: str) -> None:
+        """Raise `NotFound` unless the project has the tag."""
+        _check_tagged(await self._seen(ctx, "get_project_tag", project_id), tag)
+
+    async def replace(self, ctx: Context, project_id: str, tags: Iterable[str]) -> Tags:
+        wanted = tuple(tag.strip() for tag in tags)
+        return await self._changed(ctx, "update_project_tags", project_id, lambda project: wanted)
+
+    async def add(self, ctx: Context, project_id: str, tag: str, check: Callable[[Tags], None]) -> None:
+        """`check` raises when the project may not have these tags."""
+
+        def added(project: Project) -> Tags:
+            check((*project.tags, tag))
+            return (*project.tags, tag.strip())
+
+        await self._changed(ctx, "create_project_tag", project_id, added)
+
+    async def clear(self, ctx: Context, project_id: str) -> None:
+        await self._changed(ctx, "delete_project_tags", project_id, lambda project: ())
+
+    async def drop(self, ctx: Context, project_id: str, tag: str) -> None:
+        """Raises `NotFound` unless the project has the tag."""
+
+        def dropped(project: Project) -> Tags:
+            _check_tagged(project, tag)
+            return tuple(other for other in project.tags if other != tag)
+
+        await self._changed(ctx, "delete_project_tag", project_id, dropped)
+
+    async def _seen(self, ctx: Context, action: str, project_id: str) -> Project:
+        return await self._projects.ground.db.read(lambda tx: self._projects.found_for(tx, ctx, action, project_id))
+
+    async def _changed(self, ctx: Context, action: str, project_id: str, after: Callable[[Project], Tags]) -> Tags:
+        until = self._projects.ground.until()
+
+        async def unit(tx: Tx) -> Tags:
+            project = await self._projects.found_for(tx, ctx, action, project_id)
+            check_mutable(project.immutable, {"tags": ()}, "project", project_id)
+            try:
+                return (await self._projects.rewrite(tx, project, {"tags": after(project)}, until)).tags
+            except Duplicate:
+                raise Conflict(self._projects.duplicate(project)) from None
+
+        return await self._projects.ground.db.write(unit)
+
+
+def _check_tagged(project: Project, tag: str) -> None:
+    if tag not in project.tags:
+        raise NotFound(f"Could not find project tag: {tag}.")
+
+
+def _check_parent(parent: Project, record: Project) -> None:
+    if parent.is_domain and parent.id != record.domain_id:
+        raise BadRequest(
+            f"Cannot create project, the parent ({parent.id}) is acting as a domain, but this project's domain id "
+            f"({record.domain_id}) does not match the parent's id.",
+            field="parent_id",
+        )
+    if not parent.is_domain and parent.domain_id != record.domain_id:
+        raise BadRequest(
+            f"Cannot create project, since it specifies its domain_id {record.domain_id}, but specifies a parent in a "
+            f"different domain ({parent.domain_id}).",
+            field="parent_id",
+        )
+
+
+def _as_domain(project: Project) -> Domain:
+    return Domain(**{name: getattr(project, name) for name in Domain.__struct_fields__})
+
+
+def _changes(record: Domain | Project, document: dict[str, Any]) -> dict[str, Any]:
+    """What domains and projects let clients change."""
+    values = given(document, "name", "enabled", description=None)
+    if "name" in values:
+        values["name"] = values["name"].strip()
+    if "tags" in document:
+        values["tags"] = tuple(document["tags"])
+    return values | {"immutable": immutable_after(record.immutable, document)}
+
+
+def _renamed(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Made-up attributes of a new record, under names without ":" and "-", as upstream keeps them."""
+    return {name.replace(":", "_").replace("-", "_"): value for name, value in attributes.items()}

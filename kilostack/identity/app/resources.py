@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import msgspec
 
 from kilostack.core.context import Context
-from kilostack.core.errors import BadRequest, Conflict, Duplicate, NotFound
+from kilostack.core.errors import BadRequest, Conflict, Duplicate, Forbidden, NotFound
 from kilostack.identity.app.ground import Ground
 from kilostack.identity.store import tokens
 from kilostack.identity.store.tables.meta import FEED
@@ -29,6 +29,9 @@ class Resources(ABC, Generic[R]):
     collection: Collection[R]
     #: changes are told to whoever keeps a catalog
     in_catalog: ClassVar[bool] = False
+    #: the filter that keeps a list within the domain of a token for a domain; empty: only callers who may see no more
+    #: than their domain are kept there, by `domain_id`
+    domain_filter: ClassVar[str] = ""
 
     def __init__(self, ground: Ground) -> None:
         self.ground = ground
@@ -48,6 +51,10 @@ class Resources(ABC, Generic[R]):
     async def check(self, tx: Tx, record: R) -> None:
         """Raise unless what `record` refers to is there."""
 
+    async def check_change(self, tx: Tx, old: R, new: R) -> None:
+        """Raise unless `old` may become `new`; called within the unit of work that writes it."""
+        await self.check(tx, new)
+
     def voids(self, old: R, new: R) -> Iterable[str]:
         """Whose tokens end with this change."""
         return ()
@@ -64,18 +71,20 @@ class Resources(ABC, Generic[R]):
         """The record as policies see it."""
         return {self.singular: msgspec.structs.asdict(record)}
 
+    def target_wanted(self, record: R, document: dict[str, Any]) -> Mapping[str, Any]:
+        """A record that is to be created, as policies see it."""
+        return self.target(record)
+
     def missing(self, record_id: str) -> NotFound:
         return NotFound(f"Could not find {self.singular}: {record_id}.")
 
     async def create(self, ctx: Context, document: dict[str, Any]) -> R:
         record = self.made(ctx, document)
-        self.ground.access.check(ctx, f"create_{self.singular}", self.target(record))
+        self.ground.access.check(ctx, f"create_{self.singular}", self.target_wanted(record, document))
         record = self.made(ctx, await self.prepared(document))
 
         async def unit(tx: Tx) -> R:
-            await self.check(tx, record)
-            await self.records.insert(tx, record)
-            await self._told(tx, ())
+            await self.insert(tx, record)
             return record
 
         try:
@@ -83,26 +92,57 @@ class Resources(ABC, Generic[R]):
         except Duplicate:
             raise Conflict(self.duplicate(record)) from None
 
+    async def insert(self, tx: Tx, record: R) -> None:
+        """Write a new record, whoever asked for it. Raises `Duplicate`."""
+        await self.check(tx, record)
+        await self.records.insert(tx, record)
+        await self._told(tx, ())
+
     async def show(self, ctx: Context, record_id: str) -> R:
         return await self.ground.db.read(lambda tx: self.found(tx, ctx, "get", record_id))
 
     async def found(self, tx: Tx, ctx: Context, verb: str, record_id: str) -> R:
         """The record, if the caller may `verb` it. Who may not learns nothing about whether it is there."""
-        record = await self.records.find(tx, id=record_id)
-        action = f"{verb}_{self.singular}"
+        return await self.found_for(tx, ctx, f"{verb}_{self.singular}", record_id)
+
+    async def found_for(self, tx: Tx, ctx: Context, action: str, record_id: str) -> R:
+        """The same for an action of any name."""
+        record = await self.find(tx, record_id)
         self.ground.access.check(ctx, action, {} if record is None else self.target(record))
         if record is None:
             raise self.missing(record_id)
         return record
 
+    async def find(self, tx: Tx, record_id: str) -> R | None:
+        return await self.records.find(tx, id=record_id)
+
     async def page(self, ctx: Context, ask: Ask) -> list[R]:
-        """One page. Who may only see their own domain gets that domain's."""
+        """One page. Whoever comes with a token for a domain gets that domain's, where `domain_filter` says so."""
+        kept = self._kept(ctx)
+        if kept is not None:
+            ask = msgspec.structs.replace(ask, where=(*ask.where, kept))
+        try:
+            return await self.ground.db.read(lambda tx: self.listed(tx, ask))
+        except BadRequest as error:
+            if error.facts.get("field") == "marker":
+                raise NotFound(f"Marker {ask.marker} could not be found.") from None
+            raise
+
+    async def listed(self, tx: Tx, ask: Ask) -> list[R]:
+        return await self.collection.page(tx, ask)
+
+    def _kept(self, ctx: Context) -> Where | None:
+        """What keeps a list within a domain. Raises `Forbidden` for who may see no list at all."""
         action = f"list_{self.plural}"
-        if not self.ground.access.allows(ctx, action, {}):
-            self.ground.access.check(ctx, action, {self.singular: {"domain_id": ctx.domain_id}})
-            own = Where("domain_id", (ctx.domain_id,))
-            ask = msgspec.structs.replace(ask, where=(*ask.where, own))
-        return await self.ground.db.read(lambda tx: self.collection.page(tx, ask))
+        if self.domain_filter:
+            seen = {"id": ctx.domain_id, "domain_id": ctx.domain_id}
+            own = {"domain_id": ctx.domain_id, self.singular: seen} if ctx.domain_id else {}
+            self.ground.access.check(ctx, action, own)
+            return Where(self.domain_filter, (ctx.domain_id,)) if ctx.domain_id else None
+        if self.ground.access.allows(ctx, action, {}):
+            return None
+        self.ground.access.check(ctx, action, {self.singular: {"domain_id": ctx.domain_id}})
+        return Where("domain_id", (ctx.domain_id,))
 
     async def update(self, ctx: Context, record_id: str, document: dict[str, Any]) -> R:
         # before the slow part, so that nobody makes us hash who may not
@@ -112,27 +152,34 @@ class Resources(ABC, Generic[R]):
 
         async def unit(tx: Tx) -> R:
             old = await self.found(tx, ctx, "update", record_id)
-            new = self.changed(old, ready)
-            await self.check(tx, new)
-            try:
-                written = await self.records.update(tx, new)
-            except Duplicate:
-                raise Conflict(self.duplicate(new)) from None
-            await self._told(tx, self.voids(old, new), until)
-            return written
+            return await self.rewrite(tx, old, ready, until)
 
         return await self.ground.db.write(unit)
+
+    async def rewrite(self, tx: Tx, old: R, document: dict[str, Any], until: int) -> R:
+        """Change a record, whoever asked for it; `until` is when the tokens that it ends will have expired."""
+        new = self.changed(old, document)
+        await self.check_change(tx, old, new)
+        try:
+            written = await self.records.update(tx, new)
+        except Duplicate:
+            raise Conflict(self.duplicate(new)) from None
+        await self._told(tx, self.voids(old, new), until)
+        return written
 
     async def delete(self, ctx: Context, record_id: str) -> None:
         until = self.ground.until()
 
         async def unit(tx: Tx) -> None:
-            record = await self.found(tx, ctx, "delete", record_id)
-            subjects = await self.cascade(tx, record)
-            await self.records.delete(tx, id=record_id)
-            await self._told(tx, subjects, until)
+            await self.remove(tx, await self.found(tx, ctx, "delete", record_id), until)
 
         await self.ground.db.write(unit)
+
+    async def remove(self, tx: Tx, record: R, until: int) -> None:
+        """Delete a record with what hangs on it, whoever asked for it."""
+        subjects = await self.cascade(tx, record)
+        await self.records.delete(tx, id=record.id)  # type: ignore[attr-defined]
+        await self._told(tx, subjects, until)
 
     async def _told(self, tx: Tx, subjects: Iterable[str], until: int = 0) -> None:
         if self.in_catalog:
@@ -158,3 +205,27 @@ def check_fixed(current: str, document: dict[str, Any], name: str, shown: str) -
     """Raise `BadRequest` when a document wants another value for what never changes."""
     if document.get(name) not in (None, current):
         raise BadRequest(f"Cannot change {shown}.", field=name)
+
+
+def check_mutable(immutable: bool | None, document: dict[str, Any], kind: str, record_id: str) -> None:
+    """Raise `Forbidden` for a change of what is immutable; only to make it mutable is allowed, and nothing with it."""
+    if not immutable:
+        return
+    options = document.get("options") or {}
+    if set(document) != {"options"} or options.get("immutable", True):
+        raise Forbidden(
+            f'Unable to update immutable {kind} resource: {record_id}. Set the option "immutable" to false first.'
+        )
+
+
+def check_removable(immutable: bool | None, kind: str, record_id: str) -> None:
+    """Raise `Forbidden` for the removal of what is immutable."""
+    if immutable:
+        raise Forbidden(
+            f'Unable to delete immutable {kind} resource: {record_id}. Set the option "immutable" to false first.'
+        )
+
+
+def immutable_after(before: bool | None, document: dict[str, Any]) -> bool | None:
+    """The option as it is after a document; null takes it away."""
+    return (document.get("options") or {}).get("immutable", before) if "options" in document else before

@@ -61,9 +61,9 @@ _MATRIX: list[tuple[str, str, Any, set[str]]] = [
     ("GET", "/projects", None, _VIEWERS | _IN_DOMAIN),
     ("GET", "/projects/{project}", None, _VIEWERS | _IN_DOMAIN | {"member"}),
     ("GET", "/projects/{admin_project}", None, _VIEWERS | _IN_DOMAIN | {"admin"}),
-    ("POST", "/projects", {"project": {"name": "n"}}, _ADMINS | {"domain manager"}),
+    ("POST", "/projects", {"project": {"name": "n", "domain_id": "default"}}, _ADMINS | {"domain manager"}),
     ("PATCH", "/projects/{project}", {"project": {"description": "d"}}, _ADMINS | {"domain manager"}),
-    ("GET", "/domains", None, _VIEWERS),
+    ("GET", "/domains", None, _VIEWERS | _IN_DOMAIN),
     ("GET", "/domains/default", None, _ALL - {"unscoped"}),
     ("POST", "/domains", {"domain": {"name": "n"}}, _ADMINS),
     ("PATCH", "/domains/default", {"domain": {"description": "d"}}, _ADMINS),
@@ -140,8 +140,8 @@ async def test_ids_that_make_no_sense(cloud: IdentityCloud, plural: str) -> None
         ("projects", {"name": "x" * 65}),
         ("projects", {"name": "n", "tags": ["a", "a"]}),
         ("projects", {"name": "n", "tags": ["a,b"]}),
-        ("projects", {"name": "n", "is_domain": True}),
-        ("domains", {"name": "n", "unknown": 1}),
+        ("projects", {"name": "n", "is_domain": True, "domain_id": "default"}),
+        ("domains", {"name": "n", "options": {"unknown": 1}}),
         ("roles", {"name": "n", "domain_id": "default"}),
         ("roles", {"name": "n", "options": {"unknown": True}}),
         ("regions", {"id": ""}),
@@ -173,8 +173,9 @@ async def test_pages(cloud: IdentityCloud) -> None:
         following = body["links"]["next"]
         path = following.partition("/identity/v3")[2] if following else ""
     assert seen == ["admin", "demo", *(f"many-{at}" for at in range(5)), "service"]
-    for wrong in ("limit=0", "limit=-1", "limit=x", "limit=1&marker=nothing"):
+    for wrong in ("limit=-1", "limit=x"):
         assert (await cloud.ask("GET", f"/projects?{wrong}", admin)).status == 400
+    assert (await cloud.ask("GET", "/projects?limit=1&marker=nothing", admin)).status == 404
     assert (await cloud.ask("GET", "/projects?nonsense=1", admin)).status == 200
 
 
