@@ -124,7 +124,7 @@ class ProtocolApi:
 
     def routes(self) -> tuple[Route, ...]:
         create, change = PROTOCOL
-        path = _ROOT + "/identity_providers/{provider_id}/protocols"
+        path = _ROOT + "/identity_providers/{record_id}/protocols"
         one = path + "/{protocol_id}"
         return (
             Route(method="GET", path=path, handler=self._list),
@@ -135,7 +135,7 @@ class ProtocolApi:
         )
 
     async def _list(self, request: Request) -> Response:
-        provider_id = request.params["provider_id"]
+        provider_id = request.params["record_id"]
         found = await self._protocols.page(request.ctx, provider_id)
         more = [{"idp_id": one.provider_id, "remote_id_attribute": one.remote_id_attribute} for one in found]
         shown = [show_protocol(one, request.base) | extra for one, extra in zip(found, more, strict=True)]
@@ -144,22 +144,22 @@ class ProtocolApi:
 
     async def _create(self, request: Request) -> Response:
         document = (await request.json())["protocol"]
-        provider_id, protocol_id = request.params["provider_id"], checked_id(request.params["protocol_id"])
+        provider_id, protocol_id = request.params["record_id"], checked_id(request.params["protocol_id"])
         record = await self._protocols.create(request.ctx, provider_id, protocol_id, document)
         return Response(201, {"protocol": show_protocol(record, request.base)})
 
     async def _show(self, request: Request) -> Response:
-        record = await self._protocols.show(request.ctx, request.params["provider_id"], request.params["protocol_id"])
+        record = await self._protocols.show(request.ctx, request.params["record_id"], request.params["protocol_id"])
         return Response(200, {"protocol": show_protocol(record, request.base)})
 
     async def _update(self, request: Request) -> Response:
         document = (await request.json())["protocol"]
-        provider_id, protocol_id = request.params["provider_id"], request.params["protocol_id"]
+        provider_id, protocol_id = request.params["record_id"], request.params["protocol_id"]
         record = await self._protocols.update(request.ctx, provider_id, protocol_id, document)
         return Response(200, {"protocol": show_protocol(record, request.base)})
 
     async def _delete(self, request: Request) -> Response:
-        await self._protocols.delete(request.ctx, request.params["provider_id"], request.params["protocol_id"])
+        await self._protocols.delete(request.ctx, request.params["record_id"], request.params["protocol_id"])
         return Response(204)
 
 
