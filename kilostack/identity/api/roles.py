@@ -53,7 +53,7 @@ class ImpliedRolesApi:
         self._implied = implied
 
     def routes(self) -> tuple[Route, ...]:
-        path = "/roles/{prior_id}/implies"
+        path = "/roles/{record_id}/implies"
         one = path + "/{implied_id}"
         return (
             Route(method="GET", path="/role_inferences", handler=self._every),
@@ -69,9 +69,9 @@ class ImpliedRolesApi:
         return Response(200, {"role_inferences": shown, "links": _to(request, "/role_inferences")})
 
     async def _of(self, request: Request) -> Response:
-        prior_id = request.params["prior_id"]
+        prior_id = request.params["record_id"]
         shown = _show_inference(await self._implied.of(request.ctx, prior_id), request.base)
-        return Response(200, {"role_inference": shown, "links": _to(request, f"/roles/{prior_id}/implies")})
+        return Response(200, {"role_inference": shown, "links": _to(request, f"/roles/{record_id}/implies")})
 
     async def _create(self, request: Request) -> Response:
         return Response(201, self._one(request, await self._implied.create(request.ctx, *_pair(request))))
@@ -97,7 +97,7 @@ class ImpliedRolesApi:
 
 
 def _pair(request: Request) -> tuple[str, str]:
-    return request.params["prior_id"], request.params["implied_id"]
+    return request.params["record_id"], request.params["implied_id"]
 
 
 def _to(request: Request, path: str) -> Shown:
