@@ -21,6 +21,7 @@ from kilostack.identity.store.federation import (
 )
 from kilostack.identity.store.groups import GROUPS, MEMBERS
 from kilostack.identity.store.limits import forget_owner
+from kilostack.identity.store.oauth1 import remove_grants
 from kilostack.identity.store.projects import PROJECTS
 from kilostack.identity.store.roles import ASSIGNMENTS
 from kilostack.identity.store.trusts import remove_trusts_of_project, remove_trusts_of_user
@@ -55,6 +56,7 @@ async def remove_project(tx: Tx, project: Project) -> None:
     await forget_project(tx, project.id)
     await forget_owner(tx, {"project_id": project.id})
     await remove_trusts_of_project(tx, project.id)
+    await remove_grants(tx, project_id=project.id)
     await PROJECTS.delete(tx, id=project.id)
 
 
@@ -67,6 +69,7 @@ async def remove_user(tx: Tx, user: User) -> None:
     await forget_user(tx, user.id)
     await CREDENTIALS.delete_where(tx, user_id=user.id)
     await remove_trusts_of_user(tx, user.id)
+    await remove_grants(tx, authorizing_user_id=user.id)
     await USERS.delete(tx, id=user.id)
 
 
