@@ -20,6 +20,7 @@ from kilostack.compute.api import table as compute_api
 from kilostack.compute.app.known_hosts import KnownHosts
 from kilostack.compute.scheduler.scheduler import Scheduler
 from kilostack.compute.store import tables as compute_tables
+from kilostack.core.audit import Chain
 from kilostack.core.secret import Secret
 from kilostack.core.telemetry import Metrics
 from kilostack.core.vault import Entropy, Vault
@@ -27,6 +28,7 @@ from kilostack.core.world import World
 from kilostack.drivers.blobs.port import Blobs
 from kilostack.gateway.gateway import Gateway, GatewayParts
 from kilostack.http.app import make_app
+from kilostack.http.audit import AuditLog
 from kilostack.http.discovery import ServiceRoot, cloud_root
 from kilostack.http.routes import Api
 from kilostack.http.verifier import Verifier
@@ -43,6 +45,7 @@ from kilostack.network.store import tables as network_tables
 from kilostack.placement.service import Parts as PlacementParts
 from kilostack.placement.service import PlacementService
 from kilostack.placement.store import tables as placement_tables
+from kilostack.store import audit as audit_store
 from kilostack.store.database import Database
 from kilostack.wire.calls import Calls, LocalCalls
 from kilostack.workflow.saga import Saga
@@ -54,6 +57,7 @@ SCHEMAS: Mapping[str, tuple[MetaData, int]] = {
     "placement": (placement_tables.META, placement_tables.SCHEMA_NUMBER),
     "network": (network_tables.META, network_tables.SCHEMA_NUMBER),
     "image": (image_tables.META, image_tables.SCHEMA_NUMBER),
+    "audit": (audit_store.META, audit_store.SCHEMA_NUMBER),
 }
 
 PLACES = (
@@ -102,6 +106,7 @@ class Cloud:
         calls: Calls = ground.calls or local_calls
         self.metrics = Metrics()
         vault = Vault(ground.master_key, ground.entropy)
+        self.audit = AuditLog(databases["audit"], world, Chain(vault.digest))
         self.identity = IdentityService(
             IdentityParts(
                 db=databases["identity"],
@@ -186,7 +191,7 @@ class Cloud:
 
     def app(self) -> Any:
         """The ASGI application with every public API."""
-        return make_app(self.apis(), self.verifier, self._ground.world, Access(self.metrics))
+        return make_app(self.apis(), self.verifier, self._ground.world, Access(self.metrics), self.audit)
 
     async def look(self) -> Ready:
         """Whether the databases can be asked, and how many hosts are connected."""

@@ -83,6 +83,7 @@ async def serve(settings: Settings) -> None:
         agents.close()
     server.should_exit = True
     await answering
+    await cloud.audit.close()
     await cloud.gateway.close()
     await world.close()
     for database in databases.values():

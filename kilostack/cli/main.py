@@ -21,6 +21,7 @@ COMMANDS = {
     "doctor": "kilostack.cli.doctor",
     "why": "kilostack.cli.why",
     "policy": "kilostack.cli.policy",
+    "audit": "kilostack.cli.audit",
     "serve": "kilostack.cli.processes",
     "agent": "kilostack.cli.processes",
     "supervise": "kilostack.cli.supervise",
@@ -66,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_where(why)
     _add_format(why)
     _add_policy(commands)
+    _add_audit(commands)
     _add_processes(commands)
     return parser
 
@@ -102,6 +104,24 @@ def _add_policy(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     policy.add_argument("service", choices=("identity", "compute", "network", "image"))
     policy.add_argument("file", nargs="?", metavar="FILE", help="rules in oslo.policy's format, laid over our own")
     _add_format(policy)
+
+
+def _add_audit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    audit = commands.add_parser(
+        "audit",
+        help="list who changed what, and verify that nobody touched that list",
+        description="list: the newest records. verify: whether a record was changed, removed or put in, and which.",
+    )
+    audit.add_argument("action", choices=("list", "verify"))
+    audit.add_argument("--user", metavar="ID", help="list: only what this user did")
+    audit.add_argument("--target", metavar="ID", help="list: only what was done to this thing")
+    audit.add_argument("--request", metavar="ID", help="list: only this request")
+    audit.add_argument("--limit", type=int, default=50, metavar="N", help="list: how many (default: 50)")
+    audit.add_argument(
+        "--noted", metavar="N:LINK", help="verify: the newest record at an earlier time, as `verify` printed it"
+    )
+    _add_where(audit)
+    _add_format(audit)
 
 
 def _add_processes(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

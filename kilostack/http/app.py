@@ -5,16 +5,19 @@ Falcon carries and routes; handlers see `Request` and return `Response`.
 
 from __future__ import annotations
 
+import functools
+import itertools
 import logging
 import re
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import falcon
 import falcon.asgi
 import msgspec
 
 from kilostack.core import errors
+from kilostack.core.access_rules import AccessRule, permits
 from kilostack.core.context import Context
 from kilostack.core.world import World
 from kilostack.http.authentication import Authenticator
@@ -28,6 +31,11 @@ _LOG = logging.getLogger("kilostack.http")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _READS = {"GET", "HEAD"}
 _NO_BODY = {204, 304}
+#: where a service was put beside others: rules about access name paths without it
+_MOUNT = re.compile(r"/(?!v\d)[^/]+")
+#: who bears a token may always learn what it says
+_OWN_TOKEN = "/v3/auth/tokens"
+_FIELD = re.compile(r"\{(\w+)(:\w+)?\}")
 _LONGEST_MESSAGE = 2000
 
 
@@ -38,11 +46,28 @@ class Observer:
         """Called once per request, after the answer is made."""
 
 
+class Auditor(Protocol):
+    """Remembers what was changed, and by whom."""
+
+    async def answered(self, api: Api, request: Request, response: Response) -> None:
+        """Called once per request, before its answer leaves; must not raise."""
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """What all services of an application stand on."""
+
+    authenticator: Authenticator
+    world: World
+    observer: Observer
+    auditor: Auditor | None = None
+
+
 class Service:
     """The shared part of all resources: who asks, which route, what went wrong."""
 
-    def __init__(self, api: Api, authenticator: Authenticator, world: World, observer: Observer) -> None:
-        self.api, self._authenticator, self._world, self._observer = api, authenticator, world, observer
+    def __init__(self, api: Api, parts: Parts) -> None:
+        self.api, self._authenticator, self._world = api, parts.authenticator, parts.world
+        self._observer, self._auditor = parts.observer, parts.auditor
 
     async def answer(
         self, req: _Carried, resp: falcon.asgi.Response, routes: Sequence[Route], fields: dict[str, str]
@@ -67,6 +92,8 @@ class Service:
         if self.api.request_id_header:
             headers[self.api.request_id_header] = request_id
         _send(response, resp, headers, head=request.method == "HEAD")
+        if self._auditor is not None and request.method not in _READS:
+            await self._auditor.answered(self.api, request, response)
         self._observer.answered(self.api.name, request, response.status, self._world.monotonic() - started)
 
     async def _handled(self, request: Request, routes: Sequence[Route], echo: dict[str, str]) -> Response:
@@ -81,12 +108,13 @@ class Service:
                 raise
             echo.update(versions.echo(request.version))
         method = request.method if request.method != "HEAD" or any(r.method == "HEAD" for r in routes) else "GET"
-        route = next((r for r in routes if r.method == method and r.offers(request.version)), None)
+        route = request.route = next((r for r in routes if r.method == method and r.offers(request.version)), None)
         if route is None or not route.public:
             # before the 404, so that nobody learns the routes without a token
             await self._authenticate(request)
         if route is None:
             raise self._no_route(request, routes)
+        request.params = _named(route.path, request.params)
         request.base = request.root + self.api.prefix
         request.schema = route.schema(request.version)
         return await route.handler(request)
@@ -96,13 +124,31 @@ class Service:
         if not token:
             raise errors.Unauthenticated("The request you have made requires authentication.")
         verified = await self._authenticator.context(token, writing=request.method not in _READS)
+        if verified.access_rules is not None:
+            await self._check_access_rules(verified.access_rules, request)
         inbound = request.headers.get("x-openstack-request-id", "")
         request.token = token
         request.ctx = msgspec.structs.replace(
             verified,
             request_id=request.ctx.request_id,
             global_request_id=inbound if _GLOBAL_ID.fullmatch(inbound) else None,
+            access_rules=None,
         )
+
+    async def _check_access_rules(self, rules: Sequence[AccessRule], request: Request) -> None:
+        """Raise `Unauthenticated`, as upstream's middleware does, when the credential is not for this request."""
+        mount = _MOUNT.match(self.api.prefix)
+        path = request.path.removeprefix(mount[0] if mount else "") or "/"
+        if permits(rules, self.api.name, request.method, path):
+            return
+        if self.api.name == "identity" and request.method == "GET" and path == _OWN_TOKEN:
+            return
+        if service := request.headers.get("x-service-token"):
+            # a service goes on with what its own caller was let through for
+            bearer = await self._authenticator.context(service, writing=False)
+            if "service" in bearer.roles and bearer.access_rules is None:
+                return
+        raise errors.Unauthenticated("The request you have made requires authentication.")
 
     async def refuse(self, req: _Carried, resp: falcon.asgi.Response, error: falcon.HTTPError) -> None:
         """Answer what the framework has refused by itself, before it looked for a route."""
@@ -226,22 +272,28 @@ def _resource(service: Service, routes: Sequence[Route]) -> Any:
     return type("Resource", (), {f"on_{method.lower()}": respond for method in _METHODS})()
 
 
-def make_app(apis: Sequence[Api], authenticator: Authenticator, world: World, observer: Observer | None = None) -> Any:
+def make_app(
+    apis: Sequence[Api],
+    authenticator: Authenticator,
+    world: World,
+    observer: Observer | None = None,
+    auditor: Auditor | None = None,
+) -> Any:
     """An ASGI application that serves `apis`, each under its prefix."""
-    watcher = observer or Observer()
+    parts = Parts(authenticator, world, observer or Observer(), auditor)
     app = falcon.asgi.App(request_type=_Carried)
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.auto_parse_form_urlencoded = False
     # of two sinks that match, Falcon takes the one added last: nobody's first, the longest prefix last
-    nobody = Service(Api(name="", prefix="", routes=(), dialect=PLAIN), authenticator, world, watcher)
+    nobody = Service(Api(name="", prefix="", routes=(), dialect=PLAIN), parts)
     app.add_sink(_sink(nobody), r"/")
     services = [nobody]
     for api in sorted(apis, key=lambda api: len(api.prefix)):
-        service = Service(api, authenticator, world, watcher)
+        service = Service(api, parts)
         services.append(service)
         by_path: dict[str, list[Route]] = {}
         for route in api.routes:
-            by_path.setdefault(route.path, []).append(route)
+            by_path.setdefault(_numbered(route.path), []).append(route)
         for path, routes in by_path.items():
             app.add_route(api.prefix + path or "/", _resource(service, routes))
         app.add_sink(_sink(service), re.escape(api.prefix) + r"(?:/|$)" if api.prefix else r"/")
@@ -252,6 +304,22 @@ def make_app(apis: Sequence[Api], authenticator: Authenticator, world: World, ob
 
     app.add_error_handler(falcon.HTTPError, refused)
     return app
+
+
+def _numbered(path: str) -> str:
+    """The template with numbers for the names of its fields: routes that begin alike may name them differently."""
+    numbers = itertools.count()
+    return _FIELD.sub(lambda field: f"{{f{next(numbers)}{field[2] or ''}}}", path)
+
+
+@functools.cache
+def _names(path: str) -> tuple[str, ...]:
+    return tuple(field[1] for field in _FIELD.finditer(path))
+
+
+def _named(path: str, fields: dict[str, str]) -> dict[str, str]:
+    """What was found under numbers, under the names of the template."""
+    return {name: fields[f"f{number}"] for number, name in enumerate(_names(path))} if fields else fields
 
 
 def _sink(service: Service) -> Any:

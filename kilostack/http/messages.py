@@ -68,6 +68,7 @@ class Request:
         "base",
         "body",
         "ctx",
+        "facts",
         "headers",
         "lenient",
         "method",
@@ -75,6 +76,7 @@ class Request:
         "path",
         "query",
         "root",
+        "route",
         "schema",
         "token",
         "version",
@@ -104,6 +106,10 @@ class Request:
         self.address = ""
         #: the token itself; only identity looks at it
         self.token: str | None = None
+        #: the operation that was found for it
+        self.route: Any = None
+        #: what only the handler knows and the audit log is to tell: "action" (key of an action body), "user_id"
+        self.facts: dict[str, str] = {}
 
     async def json(self) -> Any:
         """The body as checked JSON. Raises `BadRequest` naming what is wrong."""

@@ -91,6 +91,7 @@ def actions(table: Sequence[Action], known_upstream: frozenset[str]) -> Handler:
             if route.offers(request.version):
                 if (schema := route.schema(request.version)) is not None:
                     schema.check(document, lenient=request.lenient)
+                request.facts["action"] = name
                 return await route.handler(_Given(request, document))
         if name in known_upstream and name not in by_name:
             raise Unsupported(f"The action {name} is not implemented by this cloud.", name=name)

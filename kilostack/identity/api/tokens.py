@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import msgspec
 
-from kilostack.core.errors import BadRequest, Forbidden
+from kilostack.core.errors import BadRequest, Forbidden, Unauthenticated
 from kilostack.core.token import Claims, Receipt
 from kilostack.http.messages import Request, Response
 from kilostack.http.routes import Route
@@ -14,16 +15,21 @@ from kilostack.identity.api.collections import page
 from kilostack.identity.api.parts import Shown, show_time
 from kilostack.identity.api.projects import show_domain, show_project
 from kilostack.identity.app.assignments import domains_with_roles, effective_roles, projects_with_roles
+from kilostack.identity.app.attempted import attempted
 from kilostack.identity.app.catalog import Catalogs
+from kilostack.identity.app.federation_mappings import EnabledServiceProviders
 from kilostack.identity.app.ground import Ground
 from kilostack.identity.app.proof import DomainName, Named, Scope, expecting
 from kilostack.identity.app.receipts import MoreNeeded
 from kilostack.identity.app.sign_in import SignIn
-from kilostack.identity.app.tokens import Tokens
+from kilostack.identity.app.tokens import Issued, Tokens
 from kilostack.identity.model.assignments import Place
 from kilostack.identity.model.projects import Domain, Project
 from kilostack.store.database import Tx
 
+#: the second is where upstream had it first
+_PROJECTS = ("/auth/projects", "/OS-FEDERATION/projects")
+_DOMAINS = ("/auth/domains", "/OS-FEDERATION/domains")
 _TRUE = frozenset({"1", "true", "yes", "on", "t", "y"})
 
 
@@ -56,6 +62,7 @@ class TokensApi:
         self._ground, self._tokens, self._sign_in = ground, tokens, sign_in
         self._receipts = sign_in.receipts
         self._catalogs, self._public_url = Catalogs(), ground.settings.public_url
+        self._service_providers = EnabledServiceProviders()
 
     def routes(self) -> tuple[Route, ...]:
         return (
@@ -64,16 +71,27 @@ class TokensApi:
             Route(method="HEAD", path="/auth/tokens", handler=self._check),
             Route(method="DELETE", path="/auth/tokens", handler=self._revoke),
             Route(method="GET", path="/auth/catalog", handler=self._catalog),
-            Route(method="GET", path="/auth/projects", handler=self._projects),
-            Route(method="GET", path="/auth/domains", handler=self._domains),
+            *(Route(method="GET", path=path, handler=partial(self._projects, path)) for path in _PROJECTS),
+            *(Route(method="GET", path=path, handler=partial(self._domains, path)) for path in _DOMAINS),
             Route(method="GET", path="/auth/system", handler=self._system),
         )
+
+    async def answer(self, request: Request, issued: Issued) -> Response:
+        """The answer with a new token."""
+        return Response(201, await self.body(request, issued.claims), headers=_headers(issued.text))
 
     async def _issue(self, request: Request) -> Response:
         try:
             auth = msgspec.convert(await request.json(), _Body).auth
         except msgspec.ValidationError as error:
             raise BadRequest(f"Invalid input for the request body: {error}") from None
+        try:
+            return await self._issued(request, auth)
+        except Unauthenticated:
+            request.facts["user_id"] = await self._ground.db.read(lambda tx: attempted(tx, auth.identity))
+            raise
+
+    async def _issued(self, request: Request, auth: _Auth) -> Response:
         scope = _scope(auth.scope)
         receipt = request.headers.get("openstack-auth-receipt")
         proof = await self._sign_in.prove(auth.identity, request.address, receipt)
@@ -81,7 +99,9 @@ class TokensApi:
             issued = await self._tokens.issue(proof, scope)
         except MoreNeeded as needed:
             made = await self._receipts.make(needed)
+            request.facts["user_id"] = needed.user.id
             return Response(401, show_receipt(needed, made.receipt), headers={"Openstack-Auth-Receipt": made.text})
+        request.facts["user_id"] = issued.claims.user_id
         return Response(201, await self.body(request, issued.claims), headers=_headers(issued.text))
 
     async def _show(self, request: Request) -> Response:
@@ -102,6 +122,11 @@ class TokensApi:
     async def body(self, request: Request, claims: Claims) -> dict[str, Any]:
         """What a token says, with the catalog unless the request wants none."""
         shown = show_token(claims)
+        providers = await self._ground.db.read(self._service_providers.get)
+        if providers:
+            shown["service_providers"] = [
+                {"id": one.id, "auth_url": one.auth_url, "sp_url": one.sp_url} for one in providers
+            ]
         if claims.is_scoped and "nocatalog" not in request.query.names():
             shown["catalog"] = await self._catalog_of(request, claims.project_id, claims.user_id)
         return {"token": shown}
@@ -116,22 +141,31 @@ class TokensApi:
         catalog = await self._catalog_of(request, request.ctx.project_id, request.ctx.user_id)
         return Response(200, {"catalog": catalog, "links": {"self": request.link("/auth/catalog")}})
 
-    async def _projects(self, request: Request) -> Response:
+    async def _brought(self, request: Request) -> tuple[str, ...]:
+        """Groups that the caller is in by the word of an identity provider."""
+        return (await self._tokens.caller(request.token)).group_ids
+
+    async def _projects(self, path: str, request: Request) -> Response:
+        groups = await self._brought(request)
+
         async def unit(tx: Tx) -> list[Project]:
-            return [found for found in await projects_with_roles(tx, request.ctx.user_id) if found.enabled]
+            return [found for found in await projects_with_roles(tx, request.ctx.user_id, groups) if found.enabled]
 
         shown = [show_project(found, request.base) for found in await self._ground.db.read(unit)]
-        return Response(200, page(request, "/auth/projects", "projects", shown))
+        return Response(200, page(request, path, "projects", shown))
 
-    async def _domains(self, request: Request) -> Response:
+    async def _domains(self, path: str, request: Request) -> Response:
+        groups = await self._brought(request)
+
         async def unit(tx: Tx) -> list[Domain]:
-            return [found for found in await domains_with_roles(tx, request.ctx.user_id) if found.enabled]
+            return [found for found in await domains_with_roles(tx, request.ctx.user_id, groups) if found.enabled]
 
         shown = [show_domain(found, request.base) for found in await self._ground.db.read(unit)]
-        return Response(200, page(request, "/auth/domains", "domains", shown))
+        return Response(200, page(request, path, "domains", shown))
 
     async def _system(self, request: Request) -> Response:
-        held = await self._ground.db.read(lambda tx: effective_roles(tx, request.ctx.user_id, Place("system")))
+        groups = await self._brought(request)
+        held = await self._ground.db.read(lambda tx: effective_roles(tx, request.ctx.user_id, Place("system"), groups))
         shown = {"system": [{"all": True}] if held else [], "links": {"self": request.link("/auth/system")}}
         return Response(200, shown)
 
@@ -150,6 +184,13 @@ def show_token(claims: Claims) -> Shown:
         "expires_at": show_time(claims.expires_at),
         "issued_at": show_time(claims.issued_at),
     }
+    if claims.provider_id:
+        del shown["user"]["password_expires_at"]
+        shown["user"]["OS-FEDERATION"] = {
+            "groups": [{"id": group_id} for group_id in claims.group_ids],
+            "identity_provider": {"id": claims.provider_id},
+            "protocol": {"id": claims.protocol_id},
+        }
     if claims.project_id:
         shown["project"] = {
             "domain": {"id": claims.project_domain_id, "name": claims.project_domain_name},

@@ -7,7 +7,9 @@ import re
 import pytest
 
 from kilostack.core.world import RealWorld
-from tests.http.cloud import Client
+from kilostack.http.messages import Request, Response
+from kilostack.http.routes import Api, Route
+from tests.http.cloud import Client, client
 from tests.http.foundation import toy
 
 _ID = re.compile(r"req-[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -199,3 +201,21 @@ async def test_each_answer_is_observed(world: RealWorld) -> None:
         await http.request("GET", f"/compute/v9{path}", token=token)
     assert [status for _, _, status in watcher.seen] == [200, 401, 500, 404]
     assert {service for service, _, _ in watcher.seen} == {"compute"}
+
+
+async def test_routes_that_begin_alike_may_name_their_fields_differently(world: RealWorld) -> None:
+    async def show(request: Request) -> Response:
+        return Response(200, request.params)
+
+    paths = ("/things/{id}", "/things/{thing_id}/parts/{part}", "/things/{other}/parts/{part_id}/all")
+    routes = [Route(method="GET", path=path, handler=show) for path in paths]
+    routes.append(Route(method="DELETE", path="/things/{gone}", handler=show))
+    made = client([Api(name="alike", prefix="/alike", dialect=toy.DIALECTS["compute"], routes=routes)], world)
+
+    async def params(method: str, path: str) -> object:
+        return (await made.request(method, f"/alike/things/{path}", token="member")).json()
+
+    assert await params("GET", "1") == {"id": "1"}
+    assert await params("DELETE", "1") == {"gone": "1"}
+    assert await params("GET", "1/parts/2") == {"thing_id": "1", "part": "2"}
+    assert await params("GET", "1/parts/2/all") == {"other": "1", "part_id": "2"}

@@ -1,0 +1,140 @@
+"""Every request that changes something becomes a record: made from what the HTTP layer knows, written in order.
+
+Records of one moment are written together. The answer to a change waits until its record is on disk; refusals and log
+ins, after which nothing is other than before, do not wait for theirs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import msgspec
+
+from kilostack.core.audit import Chain, Record, outcome
+from kilostack.core.world import World
+from kilostack.http.messages import Request, Response
+from kilostack.http.routes import Api
+from kilostack.store import audit as store
+from kilostack.store.database import Database, Tx
+
+_LOG = logging.getLogger("kilostack.audit")
+_READS = frozenset({"GET", "HEAD"})
+_TOGETHER = 500
+_MOST_WAITING = 20_000
+_AGAIN_S = 1.0
+_LONGEST = 64
+_encode = msgspec.json.Encoder().encode
+
+_Waiting = tuple[str, "asyncio.Future[None] | None"]
+
+
+def record_of(api: Api, request: Request, response: Response, at: int) -> Record | None:
+    """What is to be remembered of a request; None when it is a read, no operation, or nobody's.
+
+    Requests without a valid token have no author and change nothing: they are in the log of the process only, or
+    anybody could fill the disk. So are attempts that are refused because there were too many.
+    """
+    route, ctx, status = request.route, request.ctx, response.status
+    if request.method in _READS or route is None or not route.path:
+        return None
+    if not ctx.user_id and (not route.public or status == 429):
+        return None
+    action = f"{request.method} {api.prefix}{route.path}"
+    if (verb := request.facts.get("action")) is not None:
+        action += f" {verb}"
+    target = {name: value[:_LONGEST] for name, value in request.params.items()}
+    if status < 300 and request.method == "POST":
+        target |= _made(response.body)
+    return Record(
+        at=at,
+        request_id=ctx.request_id,
+        global_request_id=ctx.global_request_id,
+        service=api.name,
+        action=action,
+        target=target,
+        status=status,
+        outcome=outcome(status),
+        user_id=ctx.user_id or request.facts.get("user_id", ""),
+        project_id=ctx.project_id,
+        domain_id=ctx.domain_id,
+        system=ctx.system,
+        roles=ctx.roles,
+        audit_id=ctx.audit_id,
+        address=request.address,
+    )
+
+
+def _made(body: Any) -> dict[str, str]:
+    """The id of what was made, as the answer tells it."""
+    if isinstance(body, dict) and "id" not in body and len(body) == 1:
+        (body,) = body.values()
+    if isinstance(body, list):
+        ids = [str(item["id"]) for item in body if isinstance(item, dict) and "id" in item]
+        return {"id": ",".join(ids)} if ids else {}
+    return {"id": str(body["id"])[:_LONGEST]} if isinstance(body, dict) and "id" in body else {}
+
+
+class AuditLog:
+    """Writes records to one database, from this process."""
+
+    def __init__(self, db: Database, world: World, chain: Chain) -> None:
+        self._db, self._world, self._chain = db, world, chain
+        self._queue: list[_Waiting] = []
+        self._pump: asyncio.Task[None] | None = None
+
+    async def answered(self, api: Api, request: Request, response: Response) -> None:
+        """Called once per request, before its answer leaves."""
+        record = record_of(api, request, response, self._world.now())
+        if record is None:
+            return
+        is_change = record.status < 400 and bool(request.ctx.user_id)
+        written = asyncio.get_running_loop().create_future() if is_change else None
+        text = _encode(record).decode()
+        if len(self._queue) >= _MOST_WAITING:
+            _LOG.error("an audit record has no room and is kept here alone: %s", text)
+            return
+        self._queue.append((text, written))
+        if self._pump is None or self._pump.done():
+            self._pump = self._world.spawn(self._write(), "audit")
+        if written is not None:
+            await written
+
+    async def close(self) -> None:
+        """Write what waits."""
+        if self._pump is not None and not self._pump.done():
+            await asyncio.gather(self._pump, return_exceptions=True)
+
+    async def _write(self) -> None:
+        try:
+            while self._queue:
+                batch = self._queue[:_TOGETHER]
+                if await self._written(batch):
+                    del self._queue[: len(batch)]
+                else:
+                    await self._world.sleep(_AGAIN_S)
+        finally:
+            _release(self._queue)
+
+    async def _written(self, batch: list[_Waiting]) -> bool:
+        texts = [text for text, _ in batch]
+
+        async def unit(tx: Tx) -> None:
+            await store.append(tx, self._chain, texts)
+
+        try:
+            await self._db.write(unit)
+        except Exception as error:
+            # the changes are made: whoever asked for them is told so, and the records follow when there is room again
+            _LOG.error("%d audit records cannot be written yet: %s", len(texts), error)
+            _release(batch)
+            return False
+        _release(batch)
+        return True
+
+
+def _release(batch: list[_Waiting]) -> None:
+    for _, written in batch:
+        if written is not None and not written.done():
+            written.set_result(None)
