@@ -10,6 +10,7 @@ import msgspec
 from kilostack.core.context import Context
 from kilostack.core.errors import BadRequest, Conflict, Duplicate, NotFound
 from kilostack.core.token import provider_subject
+from kilostack.identity.app.federation_rescoping import get_protocol
 from kilostack.identity.app.ground import Ground
 from kilostack.identity.app.projects import Domains
 from kilostack.identity.app.removal import remove_protocol, remove_provider
@@ -175,14 +176,6 @@ class Protocols:
             await revoke(tx, subjects, until)
 
         await self._ground.db.write(unit)
-
-
-async def get_protocol(tx: Tx, provider_id: str, protocol_id: str) -> FederationProtocol:
-    """Raises `NotFound`."""
-    found = await FEDERATION_PROTOCOLS.find(tx, provider_id=provider_id, id=protocol_id)
-    if found is None:
-        raise NotFound(f"Could not find federated protocol {protocol_id} for Identity Provider: {provider_id}.")
-    return found
 
 
 async def _check_mapping(tx: Tx, mapping_id: str) -> None:

@@ -9,6 +9,8 @@ import msgspec
 
 from kilostack.core.vault import Entropy, Vault
 from kilostack.core.world import World
+from kilostack.drivers.web.port import Web
+from kilostack.drivers.web.real import RealWeb
 from kilostack.identity.app.passwords import Attempts, Passwords
 from kilostack.identity.app.policies import Access
 from kilostack.identity.app.settings import IdentitySettings
@@ -24,6 +26,8 @@ class IdentityParts(msgspec.Struct, frozen=True, kw_only=True):
     settings: IdentitySettings = IdentitySettings()
     overrides: Mapping[str, str] = {}
     entropy: Entropy = os.urandom
+    #: where identity providers publish their keys; None: the web itself
+    web: Web | None = None
 
 
 class Ground:
@@ -32,6 +36,7 @@ class Ground:
     def __init__(self, parts: IdentityParts) -> None:
         self.db, self.world, self.vault, self.entropy = parts.db, parts.world, parts.vault, parts.entropy
         self.settings = parts.settings
+        self.web: Web = parts.web or RealWeb(parts.world)
         self.access = Access(parts.overrides)
         self.passwords, self.attempts = Passwords(parts.world, parts.entropy), Attempts(parts.world)
         #: the longest life of a token, in microseconds
