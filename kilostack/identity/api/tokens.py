@@ -210,6 +210,11 @@ def show_token(claims: Claims) -> Shown:
             "name": claims.credential_name,
             "restricted": not claims.unrestricted,
         }
+        if claims.access_rules:
+            shown["application_credential"]["access_rules"] = [
+                {"id": rule.id, "service": rule.service, "path": rule.path, "method": rule.method}
+                for rule in claims.access_rules
+            ]
     return shown
 
 

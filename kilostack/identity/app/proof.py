@@ -37,6 +37,8 @@ class Scope(msgspec.Struct, frozen=True):
     project: Named | None = None
     domain: DomainName | None = None
     system: bool = False
+    #: of a trust, whose project it is then
+    trust_id: str = ""
 
 
 class Proof(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +57,8 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     #: the credential that was shown, and its secret
     credential_id: str = ""
     credential_secret: str = ""
+    #: what a consumer of OAuth 1 was granted
+    access_token_id: str = ""
     #: of a user from elsewhere: who vouches for them, by which protocol, and the groups that they are said to be in
     provider_id: str = ""
     protocol_id: str = ""
@@ -78,12 +82,12 @@ async def found_user(tx: Tx, named: Named) -> User | None:
 
 
 async def found_domain(tx: Tx, wanted: DomainName | None, where: str) -> Domain | None:
-    """The domain that a request names. Raises `BadRequest` when it names none."""
+    """The domain that a request names; a name counts more than an id. Raises `BadRequest` when it names none."""
     if wanted is None or (wanted.id is None and wanted.name is None):
         raise expecting("domain", where)
-    if wanted.id is not None:
-        return await DOMAINS.find(tx, id=wanted.id)
-    return await named_domain(tx, wanted.name or "")
+    if wanted.name is not None:
+        return await named_domain(tx, wanted.name)
+    return await DOMAINS.find(tx, id=wanted.id)
 
 
 def expecting(attribute: str, where: str) -> BadRequest:

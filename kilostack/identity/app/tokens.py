@@ -8,11 +8,13 @@ import msgspec
 
 from kilostack.core.context import Context
 from kilostack.core.errors import Forbidden, NotFound, Unauthenticated
-from kilostack.core.token import BadToken, Claims, audit_subject, domain_subject, user_subject
+from kilostack.core.token import BadToken, Claims, audit_subject, chain_subject, domain_subject, user_subject
 from kilostack.identity.app.assignments import effective_roles
+from kilostack.identity.app.delegated_scopes import check_may_rescope, on_access_token, on_trust
 from kilostack.identity.app.delegation import EC2
+from kilostack.identity.app.federation_rescoping import vouched
 from kilostack.identity.app.ground import Ground
-from kilostack.identity.app.policies import forbidden
+from kilostack.identity.app.project_scope import with_project
 from kilostack.identity.app.proof import REJECTED, DomainName, Named, Proof, Scope, found_domain
 from kilostack.identity.app.receipts import UNKNOWN, check_factors
 from kilostack.identity.app.signing import Signing
@@ -21,13 +23,16 @@ from kilostack.identity.model.assignments import Place
 from kilostack.identity.model.roles import closure
 from kilostack.identity.model.users import User
 from kilostack.identity.store import tokens as store_tokens
+from kilostack.identity.store.access_rules import access_rules
 from kilostack.identity.store.application_credentials import APPLICATION_CREDENTIALS
-from kilostack.identity.store.projects import DOMAINS, PROJECTS, named_project
+from kilostack.identity.store.projects import DOMAINS
 from kilostack.identity.store.roles import implied_roles
+from kilostack.identity.store.trusts import TRUSTS, use
 from kilostack.identity.store.users import USERS
 from kilostack.store.database import Tx
 
 CREDENTIAL_PURPOSE = "application credential"
+_INVALID = "Failed to validate token"
 
 _replace = msgspec.structs.replace
 
@@ -63,7 +68,17 @@ class Tokens:
             user_domain_name="",
         )
         claims = await self._ground.db.read(lambda tx: self._claims(tx, base, proof, scope))
+        if claims.trust is not None:
+            await self._use(claims.trust.id)
         return Issued(await self._signing.sign(claims), claims)
+
+    async def _use(self, trust_id: str) -> None:
+        """Count a use of a trust, if it has only so many. Raises `Unauthenticated` when others took the last one."""
+        trust = await self._ground.db.read(lambda tx: TRUSTS.find(tx, id=trust_id))
+        if trust is not None and trust.remaining_uses is None:
+            return
+        if not await self._ground.db.write(lambda tx: use(tx, trust_id)):
+            raise Unauthenticated(REJECTED)
 
     async def _claims(self, tx: Tx, base: Claims, proof: Proof, scope: Scope | None) -> Claims:
         number = await store_tokens.number(tx)
@@ -79,15 +94,22 @@ class Tokens:
             raise Unauthenticated(UNKNOWN)
         check_factors(user, domain, number, proof)
         claims = _replace(
-            base, number=number, user_name=user.name, user_domain_id=domain.id, user_domain_name=domain.name
+            base,
+            number=number,
+            user_name=user.name,
+            user_domain_id=domain.id,
+            user_domain_name=domain.name,
+            password_expires_at=user.password_expires_at,
         )
+        claims = await vouched(tx, claims, proof, self._ground.settings.authorization_ttl_min)
         if proof.credential_id:
             return await self._of_credential(tx, claims, proof, scope)
+        if proof.access_token_id:
+            return await on_access_token(tx, claims, proof.access_token_id)
         if proof.parent is not None:
             if await store_tokens.is_void(tx, proof.parent.subjects(), proof.parent.number):
-                raise Unauthenticated(REJECTED)
-            if proof.parent.credential_id:
-                return await self._from_credential_token(tx, claims, proof.parent, scope)
+                raise NotFound(_INVALID)
+            check_may_rescope(proof.parent, scope)
         return await _scoped(tx, claims, user, scope)
 
     async def _of_credential(self, tx: Tx, claims: Claims, proof: Proof, scope: Scope | None) -> Claims:
@@ -101,17 +123,6 @@ class Tokens:
             raise Unauthenticated(REJECTED)
         return await _with_credential(tx, claims, credential)
 
-    async def _from_credential_token(self, tx: Tx, claims: Claims, parent: Claims, scope: Scope | None) -> Claims:
-        """A token of a credential stays on the credential's project."""
-        if scope is not None:
-            project = scope.project
-            if project is None or project.id != parent.project_id:
-                raise forbidden("rescope a scoped token")
-        credential = await APPLICATION_CREDENTIALS.find(tx, id=parent.credential_id)
-        if credential is None:
-            raise Unauthenticated(REJECTED)
-        return await _with_credential(tx, claims, credential)
-
     async def caller(self, token: str | None) -> Claims:
         """The claims of the token with which a request came (it has been verified before)."""
         try:
@@ -120,45 +131,46 @@ class Tokens:
             raise Unauthenticated(REJECTED) from None
 
     async def parent(self, token: str) -> Claims:
-        """A token from which another one is to be made. Raises `Unauthenticated`."""
-        claims = await self.caller(token)
-        if claims.expires_at <= self._ground.world.now():
-            raise Unauthenticated(REJECTED)
-        return claims
+        """A token from which another one is to be made. Raises `NotFound` for one that does not hold (any more)."""
+        return await self._held(token, late=False)
 
     async def look(self, ctx: Context, action: str, token: str | None, *, late: bool = False) -> Claims:
         """What a token says, for whoever may `action` it. Raises `NotFound` for one that does not hold (any more)."""
-        claims = None if not token else await self._held(token, late=late)
-        target = {} if claims is None else {"token": {"user_id": claims.user_id}}
-        if claims is None:
-            # to learn that a token is void is nobody's harm; who asks about no token at all is told so
-            raise NotFound("Failed to validate token" if token else "No token in the request")
-        self._ground.access.check(ctx, action, target)
+        if token is None:
+            # without a token there is no owner of it
+            self._ground.access.check(ctx, action, {})
+        # before policy: to learn that a token is void is nobody's harm
+        claims = await self._held(token, late=late)
+        owner_id = claims.user_id if claims.trust is None else claims.trust.trustee_id
+        self._ground.access.check(ctx, action, {"token": {"user_id": owner_id}})
         return claims
 
-    async def _held(self, token: str, *, late: bool) -> Claims | None:
+    async def _held(self, token: str | None, *, late: bool) -> Claims:
+        if not token:
+            raise NotFound("No token in the request")
         try:
             claims = await self._signing.read(token)
         except BadToken:
-            return None
+            raise NotFound(_INVALID) from None
         if claims.expires_at + (store_tokens.LATE if late else 0) <= self._ground.world.now():
-            return None
-        void = await self._ground.db.read(lambda tx: store_tokens.is_void(tx, claims.subjects(), claims.number))
-        return None if void else claims
+            raise NotFound(_INVALID)
+        if await self._ground.db.read(lambda tx: store_tokens.is_void(tx, claims.subjects(), claims.number)):
+            raise NotFound(_INVALID)
+        return claims
 
-    async def revoke(self, ctx: Context, token: str | None) -> None:
-        """End one token; others of its chain go on."""
+    async def revoke(self, ctx: Context, token: str | None, *, cascade: bool = True) -> None:
+        """End one token, and with `cascade` all that were made from it if it is the first of its chain."""
         claims = await self.look(ctx, "revoke_token", token)
-
-        async def unit(tx: Tx) -> None:
-            await store_tokens.revoke(tx, [audit_subject(claims.audit_ids[0])], claims.expires_at + store_tokens.LATE)
-
-        await self._ground.db.write(unit)
+        audit_id = claims.audit_ids[0]
+        subjects = [audit_subject(audit_id), *([chain_subject(audit_id)] if cascade else [])]
+        until = claims.expires_at + store_tokens.LATE
+        await self._ground.db.write(lambda tx: store_tokens.revoke(tx, subjects, until))
 
 
 async def _scoped(tx: Tx, claims: Claims, user: User, scope: Scope | None) -> Claims:
     if scope is None:
-        if user.default_project_id is None:
+        # who comes from elsewhere chooses where to go, as upstream has it
+        if user.default_project_id is None or claims.provider_id:
             return claims
         try:
             return await _on_project(tx, claims, Named(id=user.default_project_id))
@@ -168,28 +180,16 @@ async def _scoped(tx: Tx, claims: Claims, user: User, scope: Scope | None) -> Cl
         return await _on_project(tx, claims, scope.project)
     if scope.domain is not None:
         return await _on_domain(tx, claims, scope.domain)
+    if scope.trust_id:
+        return await on_trust(tx, claims, scope.trust_id)
     if scope.system:
         return _replace(claims, system=True, roles=await roles_on(tx, claims, Place("system")))
     return claims
 
 
 async def _on_project(tx: Tx, claims: Claims, wanted: Named) -> Claims:
-    if wanted.id is not None:
-        project = await PROJECTS.find(tx, id=wanted.id)
-    else:
-        domain = await found_domain(tx, wanted.domain, "project")
-        project = None if domain is None else await named_project(tx, wanted.name or "", domain.id)
-    domain = None if project is None else await DOMAINS.find(tx, id=project.domain_id)
-    if project is None or domain is None or not project.enabled or not domain.enabled:
-        raise Unauthenticated(REJECTED)
-    return _replace(
-        claims,
-        project_id=project.id,
-        project_name=project.name,
-        project_domain_id=domain.id,
-        project_domain_name=domain.name,
-        roles=await roles_on(tx, claims, Place("project", project.id)),
-    )
+    scoped = await with_project(tx, claims, wanted)
+    return _replace(scoped, roles=await roles_on(tx, claims, Place("project", scoped.project_id)))
 
 
 async def _on_domain(tx: Tx, claims: Claims, wanted: DomainName) -> Claims:
@@ -215,7 +215,8 @@ async def _with_credential(tx: Tx, claims: Claims, credential: ApplicationCreden
         roles=roles,
         credential_id=credential.id,
         credential_name=credential.name,
-        unrestricted=credential.unrestricted,
+        unrestricted=bool(credential.unrestricted),
+        access_rules=await access_rules(tx, credential.access_rule_ids),
     )
 
 
