@@ -2,37 +2,63 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from kilostack.core.secret import Secret
 from kilostack.http.messages import Request, Response
 from kilostack.http.routes import Route
 from kilostack.http.schemas import objects, wrapped
-from kilostack.identity.api.collections import CollectionApi, page
+from kilostack.identity.api.collections import asked, page
 from kilostack.identity.api.parts import (
     BOOLEAN,
-    MAYBE_ID,
+    ID,
     MAYBE_TEXT,
     NAME,
-    NO_OPTIONS,
     PASSWORD_TEXT,
     Shown,
     links,
     pair,
+    show_time,
 )
 from kilostack.identity.api.projects import show_project
+from kilostack.identity.app.federated_identities import FILTERS as FEDERATED
 from kilostack.identity.app.ground import Ground
+from kilostack.identity.app.own_password import OwnPassword
 from kilostack.identity.app.users import Users
-from kilostack.identity.model.users import User
+from kilostack.identity.model.federation import FederatedUser
+from kilostack.identity.model.users import MULTI_FACTOR_RULES, SWITCHES, User
+from kilostack.identity.store.users import FILTERS
+
+_TEXT_64 = {"type": "string", "minLength": 1, "maxLength": 64}
+_METHODS = {"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": True}
+OPTIONS = objects(
+    {
+        **{name: {"type": ["boolean", "null"]} for name in SWITCHES},
+        MULTI_FACTOR_RULES: {"type": ["array", "null"], "items": _METHODS, "uniqueItems": True, "maxItems": 100},
+    }
+)
+_PROTOCOL = objects(
+    {"protocol_id": _TEXT_64, "unique_id": {"type": "string", "minLength": 1, "maxLength": 255}},
+    ["protocol_id", "unique_id"],
+    extra=True,
+)
+_PROVIDER = objects(
+    {"idp_id": _TEXT_64, "protocols": {"type": "array", "items": _PROTOCOL, "minItems": 1}},
+    ["idp_id", "protocols"],
+    extra=True,
+)
 
 USER = pair(
     "user",
     {
         "name": NAME,
-        "domain_id": MAYBE_ID,
-        "default_project_id": MAYBE_ID,
+        "domain_id": ID,
+        "default_project_id": {"type": ["string", "null"], "maxLength": 64},
         "description": MAYBE_TEXT,
         "enabled": BOOLEAN,
         "password": PASSWORD_TEXT,
-        "options": NO_OPTIONS,
+        "options": OPTIONS,
+        "federated": {"type": "array", "items": _PROVIDER, "maxItems": 100},
     },
     ["name"],
 )
@@ -54,8 +80,8 @@ def show_user(record: User, base: str) -> Shown:
         "name": record.name,
         "domain_id": record.domain_id,
         "enabled": record.enabled,
-        "password_expires_at": None,
-        "options": {},
+        "password_expires_at": _expiry(record),
+        "options": record.options,
         "links": links(base, "users", record.id),
     }
     if record.default_project_id is not None:
@@ -63,24 +89,74 @@ def show_user(record: User, base: str) -> Shown:
     return shown
 
 
-class PeopleApi:
-    """Passwords and projects of users."""
+def _expiry(record: User) -> str | None:
+    """Alone with the expiry of application credentials it has no zone."""
+    return None if record.password_expires_at is None else show_time(record.password_expires_at).removesuffix("Z")
 
-    def __init__(self, users: Users) -> None:
-        self._users = users
+
+def show_identities(identities: list[FederatedUser]) -> list[Shown]:
+    """Who a user is elsewhere, by provider."""
+    by_provider: dict[str, list[Shown]] = {}
+    for one in identities:
+        protocol = {"protocol_id": one.protocol_id, "unique_id": one.unique_id}
+        by_provider.setdefault(one.provider_id, []).append(protocol)
+    return [{"idp_id": provider_id, "protocols": protocols} for provider_id, protocols in by_provider.items()]
+
+
+class UsersApi:
+    """Users, their passwords and their projects."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._users, self._own_password = Users(ground), OwnPassword(ground)
 
     def routes(self) -> tuple[Route, ...]:
-        path = "/users/{record_id}"
+        create, change = USER
+        one = "/users/{record_id}"
         return (
+            Route(method="GET", path="/users", handler=self._list),
+            Route(method="POST", path="/users", handler=self._create, body=create),
+            Route(method="GET", path=one, handler=self._show),
+            Route(method="PATCH", path=one, handler=self._update, body=change),
+            Route(method="DELETE", path=one, handler=self._delete),
             # whoever knows the old password needs no token: it may be the reason why they have none
-            Route(method="POST", path=path + "/password", handler=self._password, body=PASSWORD, public=True),
-            Route(method="GET", path=path + "/projects", handler=self._projects),
+            Route(method="POST", path=one + "/password", handler=self._password, body=PASSWORD, public=True),
+            Route(method="GET", path=one + "/projects", handler=self._projects),
         )
 
+    async def _list(self, request: Request) -> Response:
+        ask = asked(request, {**FILTERS, **FEDERATED})
+        found = await self._users.page(request.ctx, ask)
+        shown = [show_user(record, request.base) for record in found]
+        return Response(200, page(request, "/users", "users", shown, ask.limit))
+
+    async def _create(self, request: Request) -> Response:
+        record = await self._users.create(request.ctx, (await request.json())["user"])
+        return Response(201, {"user": await self._whole(record, request.base)})
+
+    async def _show(self, request: Request) -> Response:
+        record = await self._users.show(request.ctx, request.params["record_id"])
+        return Response(200, {"user": await self._whole(record, request.base)})
+
+    async def _update(self, request: Request) -> Response:
+        document = (await request.json())["user"]
+        record = await self._users.update(request.ctx, request.params["record_id"], document)
+        # upstream shows what was made up a second time, here alone
+        return Response(200, {"user": await self._whole(record, request.base) | {"extra": record.extra}})
+
+    async def _delete(self, request: Request) -> Response:
+        await self._users.delete(request.ctx, request.params["record_id"])
+        return Response(204)
+
+    async def _whole(self, record: User, base: str) -> Shown:
+        shown = show_user(record, base)
+        if identities := await self._users.identities(record.id):
+            shown["federated"] = show_identities(identities)
+        return shown
+
     async def _password(self, request: Request) -> Response:
-        given = (await request.json())["user"]
+        given: dict[str, Any] = (await request.json())["user"]
         old, new = Secret(given["original_password"]), Secret(given["password"])
-        await self._users.change_own_password(request.params["record_id"], old, new, request.address)
+        await self._own_password.change(request.params["record_id"], old, new, request.address)
         return Response(204)
 
     async def _projects(self, request: Request) -> Response:
@@ -92,5 +168,4 @@ class PeopleApi:
 
 def routes(ground: Ground) -> tuple[Route, ...]:
     """Users, their passwords and their projects."""
-    users = Users(ground)
-    return (*CollectionApi(users, USER, show_user).routes(), *PeopleApi(users).routes())
+    return UsersApi(ground).routes()

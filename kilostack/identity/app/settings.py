@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from kilostack.identity.model.limits import ModelName
+from kilostack.identity.model.passwords import PasswordRules
+
 
 class IdentitySettings(msgspec.Struct, frozen=True, kw_only=True):
     """What an operator may choose."""
@@ -12,3 +15,9 @@ class IdentitySettings(msgspec.Struct, frozen=True, kw_only=True):
     #: the root of catalog URLs; None: where each client reached the cloud
     public_url: str | None = None
     region: str = "RegionOne"
+    passwords: PasswordRules = PasswordRules()
+    limit_model: ModelName = "flat"
+    #: minutes for which the groups that an identity provider has named hold after the visit; a provider may say other
+    authorization_ttl_min: int = 0
+    #: where browsers may be sent with a token after they have logged in at an identity provider
+    trusted_dashboards: tuple[str, ...] = ()

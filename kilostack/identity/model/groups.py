@@ -13,7 +13,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     name: str
     domain_id: str
-    description: str = ""
+    description: str | None = ""
     #: attributes that clients made up
     extra: dict[str, Any] = {}
     generation: int = 1

@@ -251,7 +251,7 @@ async def test_guessing_is_slowed_for_one_user_at_one_address(cloud: IdentityClo
     assert answer.status == 429
     assert 0 < int(answer.headers["retry-after"]) <= 61
     assert (await cloud.log_in("admin", ADMIN)).status == 201
-    cloud.world.passed_s = 61
+    cloud.world.passed_s = cloud.world.ahead_s = 61
     assert (await cloud.log_in("demo", DEMO)).status == 201
 
 
@@ -272,6 +272,8 @@ async def test_a_right_password_forgets_the_wrong_ones(cloud: IdentityCloud) -> 
     for _ in range(3):
         for _ in range(9):
             assert (await cloud.log_in("demo", "wrong")).status == 401
+        # the account was locked, too, and that is another matter
+        cloud.world.ahead_s += 6
         assert (await cloud.log_in("demo", DEMO)).status == 201
 
 

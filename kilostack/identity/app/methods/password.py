@@ -9,7 +9,10 @@ import msgspec
 from kilostack.core.errors import Unauthenticated
 from kilostack.core.secret import Secret
 from kilostack.identity.app.ground import Ground
+from kilostack.identity.app.password_check import PasswordCheck
 from kilostack.identity.app.proof import REJECTED, DomainName, Named, Proof, found_user, label
+from kilostack.identity.model.passwords import is_another_day, is_enabled, is_expired
+from kilostack.identity.store.users import mark_active
 
 
 class _User(msgspec.Struct, frozen=True):
@@ -30,19 +33,19 @@ class PasswordMethod:
     part: ClassVar[type[msgspec.Struct]] = _Part
 
     def __init__(self, ground: Ground) -> None:
-        self._ground = ground
+        self._ground, self._check = ground, PasswordCheck(ground)
 
     async def prove(self, part: _Part, address: str) -> Proof:
-        ground, shown = self._ground, part.user
+        shown, rules = part.user, self._ground.settings.passwords
         named = Named(shown.id, shown.name, shown.domain)
         who = (label(named), address)
-        ground.attempts.check(who)
-        user = await ground.db.read(lambda tx: found_user(tx, named))
-        kept = None if user is None else user.password_hash
-        # again when its turn has come: many guesses at once must not all pass the first look
-        right = await ground.passwords.matches(Secret(shown.password), kept, lambda: ground.attempts.check(who))
-        if not right or user is None:
-            ground.attempts.failed(who)
+        user = await self._check.user(lambda tx: found_user(tx, named), Secret(shown.password), who)
+        now = self._ground.world.now()
+        if not is_enabled(rules, user, now):
             raise Unauthenticated(REJECTED)
-        ground.attempts.succeeded(who)
-        return Proof(methods=(self.name,), user_id=user.id, password_hash=kept)
+        if is_expired(user, now):
+            # whoever knows the password may know this; clients look for these words, and then ask for a new one
+            raise Unauthenticated(f"The password is expired and needs to be changed for user: {user.id}.")
+        if rules.disable_user_account_days_inactive and is_another_day(user, now):
+            await self._ground.db.write(lambda tx: mark_active(tx, user.id, now))
+        return Proof(methods=(self.name,), user_id=user.id, password_hash=user.password_hash)

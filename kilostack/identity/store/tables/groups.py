@@ -13,7 +13,7 @@ GROUPS = Table(
     sql.uuid("id", key=True),
     sql.text("name"),
     sql.uuid("domain_id"),
-    sql.long_text("description"),
+    sql.long_text("description", null=True),
     sql.json("extra"),
     *sql.counters(),
     UniqueConstraint("domain_id", "name"),
