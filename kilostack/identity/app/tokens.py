@@ -20,6 +20,7 @@ from kilostack.identity.app.receipts import UNKNOWN, check_factors
 from kilostack.identity.app.signing import Signing
 from kilostack.identity.model.application_credentials import ApplicationCredential
 from kilostack.identity.model.assignments import Place
+from kilostack.identity.model.passwords import is_enabled
 from kilostack.identity.model.roles import closure
 from kilostack.identity.model.users import User
 from kilostack.identity.store import tokens as store_tokens
@@ -84,7 +85,8 @@ class Tokens:
         number = await store_tokens.number(tx)
         user = await USERS.find(tx, id=proof.user_id)
         domain = None if user is None else await DOMAINS.find(tx, id=user.domain_id)
-        if user is None or domain is None or not user.enabled or not domain.enabled:
+        rules = self._ground.settings.passwords
+        if user is None or domain is None or not is_enabled(rules, user, base.issued_at) or not domain.enabled:
             raise Unauthenticated(REJECTED)
         if proof.password_hash is not None and proof.password_hash != user.password_hash:
             raise Unauthenticated(REJECTED)
