@@ -14,7 +14,7 @@ from kilostack.identity.app.proof import REJECTED, Named, Scope
 from kilostack.identity.app.trusts import usable_chain
 from kilostack.identity.model.assignments import Place
 from kilostack.identity.model.projects import Domain
-from kilostack.identity.model.roles import closure
+from kilostack.identity.model.roles import Role, closure
 from kilostack.identity.model.trusts import Trust
 from kilostack.identity.model.users import User
 from kilostack.identity.store.oauth1 import ACCESS_TOKENS
@@ -76,6 +76,10 @@ async def on_trust(tx: Tx, claims: Claims, trust_id: str) -> Claims:
         user_domain_id=domain.id,
         user_domain_name=domain.name,
         password_expires_at=trustor.password_expires_at,
+        # whoever vouched for the trustee did not vouch for the trustor
+        provider_id="",
+        protocol_id="",
+        group_ids=(),
     )
 
 
@@ -95,7 +99,7 @@ async def _roles(tx: Tx, chain: list[Trust]) -> tuple[tuple[str, str], ...]:
     """The roles of the newest trust, every one of which its trustor and the first of the chain must still have."""
     trust = chain[0]
     wanted = closure(trust.role_ids, await implied_roles(tx))
-    found = []
+    found: list[Role] = []
     for user_id in sorted({trust.trustor_user_id, chain[-1].trustor_user_id}):
         place = Place("project", trust.project_id or "")
         found = await effective_roles(tx, user_id, place, with_domain_roles=True)

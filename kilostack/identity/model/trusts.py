@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -57,5 +58,5 @@ def refusal(parent: Trust, child: Trust) -> str | None:
 
 def chain_refusal(chain: Sequence[Trust]) -> str | None:
     """Why a chain, the newest trust first, does not hold; None when it does."""
-    found = (refusal(parent, child) for child, parent in zip(chain, chain[1:], strict=False))
+    found = (refusal(parent, child) for child, parent in pairwise(chain))
     return next((why for why in found if why is not None), None)
