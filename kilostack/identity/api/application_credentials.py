@@ -1,36 +1,55 @@
-"""Application credentials over HTTP."""
+"""Application credentials and the access rules of users over HTTP."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from kilostack.core.errors import BadRequest
 from kilostack.http.messages import Request, Response
 from kilostack.http.routes import Route
 from kilostack.http.schemas import objects, wrapped
-from kilostack.identity.api.collections import page
+from kilostack.identity.api.collections import asked, page
 from kilostack.identity.api.parts import ID, MAYBE_TEXT, NAME, Shown, links, show_time
+from kilostack.identity.app.access_rules import AccessRules, WantedRule
 from kilostack.identity.app.application_credentials import ApplicationCredentials, Full
 from kilostack.identity.app.application_credentials import Wanted as WantedCredential
 from kilostack.identity.app.ground import Ground
 from kilostack.identity.app.tokens import Tokens
+from kilostack.identity.model.access_rules import UserRule
+from kilostack.identity.model.roles import Role
+from kilostack.identity.store.access_rules import ACCESS_RULE_LIST
+from kilostack.identity.store.application_credentials import APPLICATION_CREDENTIAL_LIST
 
+_METHODS = ["DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"]
+#: without what only identity itself asks for
+_FILTERS = {name: column for name, column in APPLICATION_CREDENTIAL_LIST.filters.items() if name != "user_id"}
+_RULE_FILTERS = {name: column for name, column in ACCESS_RULE_LIST.filters.items() if name != "user_id"}
+
+_ROLE = objects({"id": ID, "name": NAME}) | {"minProperties": 1, "maxProperties": 1}
+_RULE = objects(
+    {
+        "id": ID,
+        "service": ID,
+        "path": {"type": "string", "maxLength": 225, "pattern": "^/"},
+        "method": {"type": "string", "enum": _METHODS},
+    },
+    extra=True,
+)
 APPLICATION_CREDENTIAL = wrapped(
     "application_credential",
     objects(
         {
+            "id": {"type": "string"},
             "name": NAME,
             "description": MAYBE_TEXT,
-            "secret": {"type": ["string", "null"], "minLength": 1, "maxLength": 4096},
+            "secret": {"type": ["string", "null"], "maxLength": 4096},
             "expires_at": {"type": ["string", "null"]},
             "unrestricted": {"type": ["boolean", "null"]},
-            "project_id": ID,
-            "roles": {
-                "type": "array",
-                "items": {"type": "object", "anyOf": [{"required": ["id"]}, {"required": ["name"]}]},
-            },
-            # to take a rule and not to hold it would open what its owner wants closed
-            "access_rules": {"type": "array", "maxItems": 0},
+            "project_id": {"type": "string"},
+            "system": {"type": ["string", "null"]},
+            "roles": {"type": "array", "items": _ROLE},
+            "access_rules": {"type": "array", "items": _RULE},
         },
         ["name"],
     ),
@@ -39,29 +58,53 @@ APPLICATION_CREDENTIAL = wrapped(
 
 def show_application_credential(full: Full, base: str) -> Shown:
     record = full.credential
-    return {
+    shown: Shown = {
         "id": record.id,
         "name": record.name,
         "description": record.description,
         "project_id": record.project_id,
         "user_id": record.user_id,
         "system": None,
-        "roles": [{"id": one.id, "name": one.name, "domain_id": None} for one in full.roles],
+        "roles": [_show_role(role) for role in full.roles],
         # alone among identity's times it has no zone
         "expires_at": None if record.expires_at is None else show_time(record.expires_at).removesuffix("Z"),
         "unrestricted": record.unrestricted,
         "links": links(base, f"users/{record.user_id}/application_credentials", record.id),
     }
+    if full.access_rules is not None:
+        shown["access_rules"] = [
+            {"id": rule.id, "service": rule.service, "path": rule.path, "method": rule.method}
+            for rule in full.access_rules
+        ]
+    return shown
 
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+def _show_role(role: Role) -> Shown:
+    return {
+        "id": role.id,
+        "name": role.name,
+        "domain_id": role.domain_id or None,
+        "description": role.description,
+        "options": {} if role.immutable is None else {"immutable": role.immutable},
+    }
+
+
+def show_access_rule(rule: UserRule, base: str) -> Shown:
+    return {
+        "id": rule.id,
+        "service": rule.service,
+        "path": rule.path,
+        "method": rule.method,
+        # where upstream says that it is, although nothing answers there
+        "links": links(base, "access_rules", rule.id),
+    }
 
 
 class ApplicationCredentialsApi:
     """Application credentials."""
 
-    def __init__(self, credentials: ApplicationCredentials, tokens: Tokens) -> None:
-        self._credentials, self._tokens = credentials, tokens
+    def __init__(self, ground: Ground, tokens: Tokens) -> None:
+        self._ground, self._credentials, self._tokens = ground, ApplicationCredentials(ground), tokens
 
     def routes(self) -> tuple[Route, ...]:
         path = "/users/{record_id}/application_credentials"
@@ -74,31 +117,37 @@ class ApplicationCredentialsApi:
         )
 
     async def _list(self, request: Request) -> Response:
-        user_id = request.params["record_id"]
-        found = await self._credentials.page(request.ctx, user_id, request.query.first("name"))
+        user_id, ask = request.params["record_id"], asked(request, _FILTERS)
+        claims = await self._tokens.caller(request.token)
+        found = await self._credentials.page(request.ctx, claims, user_id, ask)
         shown = [show_application_credential(full, request.base) for full in found]
         path = f"/users/{user_id}/application_credentials"
-        return Response(200, page(request, path, "application_credentials", shown))
+        return Response(200, page(request, path, "application_credentials", shown, ask.limit))
 
     async def _create(self, request: Request) -> Response:
         given = (await request.json())["application_credential"]
         claims = await self._tokens.caller(request.token)
-        if given.get("project_id", claims.project_id) != claims.project_id:
-            raise BadRequest("Invalid application credential: project_id is not that of the token", field="project_id")
         wanted = WantedCredential(
             name=given["name"],
             description=given.get("description"),
-            roles=tuple((str(role.get("id", "")), str(role.get("name", ""))) for role in given.get("roles", ())),
+            roles=tuple((role.get("id", ""), role.get("name", "")) for role in given.get("roles", ())),
             secret=given.get("secret"),
-            unrestricted=bool(given.get("unrestricted")),
+            unrestricted=given.get("unrestricted"),
             expires_at=_time(given.get("expires_at")),
+            access_rules=tuple(self._rule(rule) for rule in given.get("access_rules", ())),
         )
         full, secret = await self._credentials.create(request.ctx, claims, request.params["record_id"], wanted)
         shown = show_application_credential(full, request.base) | {"secret": secret}
         return Response(201, {"application_credential": shown})
 
+    def _rule(self, given: dict[str, Any]) -> WantedRule:
+        parts = {name: given[name] for name in ("id", "service", "path", "method") if name in given}
+        return WantedRule(new_id=self._ground.new_id(), **parts)
+
     async def _show(self, request: Request) -> Response:
-        full = await self._credentials.show(request.ctx, request.params["record_id"], request.params["credential_id"])
+        claims = await self._tokens.caller(request.token)
+        user_id, credential_id = request.params["record_id"], request.params["credential_id"]
+        full = await self._credentials.show(request.ctx, claims, user_id, credential_id)
         return Response(200, {"application_credential": show_application_credential(full, request.base)})
 
     async def _delete(self, request: Request) -> Response:
@@ -108,21 +157,57 @@ class ApplicationCredentialsApi:
         return Response(204)
 
 
+class AccessRulesApi:
+    """What application credentials of a user are for."""
+
+    def __init__(self, ground: Ground, tokens: Tokens) -> None:
+        self._rules, self._tokens = AccessRules(ground), tokens
+
+    def routes(self) -> tuple[Route, ...]:
+        path = "/users/{record_id}/access_rules"
+        one = path + "/{rule_id}"
+        return (
+            Route(method="GET", path=path, handler=self._list),
+            Route(method="GET", path=one, handler=self._show),
+            Route(method="DELETE", path=one, handler=self._delete),
+        )
+
+    async def _list(self, request: Request) -> Response:
+        user_id, ask = request.params["record_id"], asked(request, _RULE_FILTERS)
+        found = await self._rules.page(request.ctx, await self._tokens.caller(request.token), user_id, ask)
+        shown = [show_access_rule(rule, request.base) for rule in found]
+        return Response(200, page(request, f"/users/{user_id}/access_rules", "access_rules", shown, ask.limit))
+
+    async def _show(self, request: Request) -> Response:
+        claims = await self._tokens.caller(request.token)
+        found = await self._rules.show(request.ctx, claims, request.params["record_id"], request.params["rule_id"])
+        return Response(200, {"access_rule": show_access_rule(found, request.base)})
+
+    async def _delete(self, request: Request) -> Response:
+        claims = await self._tokens.caller(request.token)
+        await self._rules.delete(request.ctx, claims, request.params["record_id"], request.params["rule_id"])
+        return Response(204)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
 def _time(text: str | None) -> int | None:
-    """Microseconds of a time such as 2030-01-01T00:00:00.000000Z; without a zone it is UTC."""
-    if text is None:
+    """Microseconds of a time such as 2030-01-01T00:00:00.000000Z; it is UTC, and may leave the zone out."""
+    if not text:
         return None
     try:
-        moment = datetime.fromisoformat(text)
-        return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // timedelta(microseconds=1)
+        moment = datetime.fromisoformat(text.removesuffix("Z"))
+        if moment.tzinfo is not None or "T" not in text:
+            raise ValueError
+        return (moment.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
     except (ValueError, OverflowError):
         raise BadRequest(
-            f"Invalid input for field/attribute expires_at. Value: {text[:64]!r}. It must be a time such as "
-            "2030-01-01T00:00:00.000000Z.",
+            f"Timestamp not in expected format: {text[:64]!r} is not a time such as 2030-01-01T00:00:00.000000Z.",
             field="expires_at",
         ) from None
 
 
-def routes(ground: Ground, issuing: Tokens) -> tuple[Route, ...]:
-    """Application credentials of users."""
-    return ApplicationCredentialsApi(ApplicationCredentials(ground), issuing).routes()
+def routes(ground: Ground, tokens: Tokens) -> tuple[Route, ...]:
+    """Application credentials and access rules of users."""
+    return (*ApplicationCredentialsApi(ground, tokens).routes(), *AccessRulesApi(ground, tokens).routes())

@@ -8,38 +8,47 @@ from typing import Any
 
 import msgspec
 
+from kilostack.core.access_rules import AccessRule
 from kilostack.core.context import Context
 from kilostack.core.errors import BadRequest, Conflict, Duplicate, NotFound
 from kilostack.core.token import Claims, credential_subject
+from kilostack.identity.app.access_rules import WantedRule, kept_rules
+from kilostack.identity.app.delegation import check_may_use_application_credentials
 from kilostack.identity.app.ground import Ground
-from kilostack.identity.app.tokens import CREDENTIAL_PURPOSE, check_may_manage_credentials, roles_on
+from kilostack.identity.app.policies import forbidden
+from kilostack.identity.app.tokens import CREDENTIAL_PURPOSE, check_may_manage_credentials
 from kilostack.identity.model.application_credentials import ApplicationCredential
-from kilostack.identity.model.roles import Role
+from kilostack.identity.model.roles import Role, closure
 from kilostack.identity.store import tokens as store_tokens
+from kilostack.identity.store.access_rules import access_rules
 from kilostack.identity.store.application_credentials import APPLICATION_CREDENTIAL_LIST, APPLICATION_CREDENTIALS
-from kilostack.identity.store.roles import ROLES
+from kilostack.identity.store.roles import ROLES, implied_roles
 from kilostack.store.database import Tx
 from kilostack.store.lists import Ask, Where
 
 _SECRET_BYTES = 64
+#: how often a rule is looked for again that somebody else keeps at the same moment
+_TRIES = 5
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """A credential as its user asks for it. Roles are (id, name) pairs of which one may be empty; none means all."""
+    """A credential as its user asks for it. Roles are (id, name) pairs of which one is empty; none means all."""
 
     name: str
     description: str | None = None
     roles: tuple[tuple[str, str], ...] = ()
     secret: str | None = None
-    unrestricted: bool = False
+    unrestricted: bool | None = None
     expires_at: int | None = None
+    access_rules: tuple[WantedRule, ...] = ()
 
 
 class Full(msgspec.Struct, frozen=True):
-    """A credential with its roles as records."""
+    """A credential with its roles and rules as records."""
 
     credential: ApplicationCredential
     roles: list[Role]
+    access_rules: tuple[AccessRule, ...] | None
 
 
 class ApplicationCredentials:
@@ -51,11 +60,14 @@ class ApplicationCredentials:
     async def create(self, ctx: Context, claims: Claims, user_id: str, wanted: Wanted) -> tuple[Full, str]:
         """The credential and its secret."""
         self._ground.access.check(ctx, "create_application_credential", _target(user_id))
+        check_may_use_application_credentials(claims)
         check_may_manage_credentials(claims)
+        if ctx.user_id != user_id:
+            raise forbidden("Cannot create an application credential for another user.")
         if not claims.project_id:
             raise _invalid("a token for a project is required")
         if wanted.expires_at is not None and wanted.expires_at <= self._ground.world.now():
-            raise _invalid("expires_at is in the past")
+            raise BadRequest("The 'expires_at' must not be before now.", field="expires_at")
         secret = wanted.secret or base64.urlsafe_b64encode(self._ground.entropy(_SECRET_BYTES)).decode().rstrip("=")
         credential = ApplicationCredential(
             id=self._ground.new_id(),
@@ -70,32 +82,35 @@ class ApplicationCredentials:
         )
 
         async def unit(tx: Tx) -> Full:
+            if await APPLICATION_CREDENTIALS.where(tx, user_id=user_id, name=wanted.name):
+                raise _taken(wanted.name)
             role_ids = await _chosen(tx, claims, wanted.roles)
-            made = msgspec.structs.replace(credential, role_ids=role_ids)
+            rule_ids = await kept_rules(tx, user_id, wanted.access_rules)
+            made = msgspec.structs.replace(credential, role_ids=role_ids, access_rule_ids=rule_ids)
             await APPLICATION_CREDENTIALS.insert(tx, made)
             return await _full(tx, made)
 
-        try:
-            return await self._ground.db.write(unit), secret
-        except Duplicate:
-            raise Conflict(
-                "Conflict occurred attempting to store application_credential - Duplicate entry found with name "
-                f"{wanted.name}."
-            ) from None
+        for _ in range(_TRIES):
+            try:
+                return await self._ground.db.write(unit), secret
+            except Duplicate:
+                # somebody was quicker with the name, which the next try finds, or with a rule
+                continue
+        raise _taken(wanted.name)
 
-    async def show(self, ctx: Context, user_id: str, credential_id: str) -> Full:
+    async def show(self, ctx: Context, claims: Claims, user_id: str, credential_id: str) -> Full:
         async def unit(tx: Tx) -> Full:
-            return await _full(tx, await self._found(tx, ctx, "get", user_id, credential_id))
+            return await _full(tx, await self._found(tx, ctx, claims, ("get", user_id, credential_id)))
 
         return await self._ground.db.read(unit)
 
-    async def page(self, ctx: Context, user_id: str, name: str | None) -> list[Full]:
+    async def page(self, ctx: Context, claims: Claims, user_id: str, ask: Ask) -> list[Full]:
         self._ground.access.check(ctx, "list_application_credentials", _target(user_id))
-        where = [Where("user_id", (user_id,))] + ([] if name is None else [Where("name", (name,))])
+        check_may_use_application_credentials(claims)
+        of_user = msgspec.structs.replace(ask, where=(*ask.where, Where("user_id", (user_id,))))
 
         async def unit(tx: Tx) -> list[Full]:
-            found = await APPLICATION_CREDENTIAL_LIST.page(tx, Ask(where=tuple(where)))
-            return [await _full(tx, credential) for credential in found]
+            return [await _full(tx, credential) for credential in await APPLICATION_CREDENTIAL_LIST.page(tx, of_user)]
 
         return await self._ground.db.read(unit)
 
@@ -104,24 +119,29 @@ class ApplicationCredentials:
         until = self._ground.until()
 
         async def unit(tx: Tx) -> None:
-            await self._found(tx, ctx, "delete", user_id, credential_id)
+            await self._found(tx, ctx, claims, ("delete", user_id, credential_id))
             check_may_manage_credentials(claims)
             await APPLICATION_CREDENTIALS.delete(tx, id=credential_id)
             await store_tokens.revoke(tx, [credential_subject(credential_id)], until)
 
         await self._ground.db.write(unit)
 
-    async def _found(self, tx: Tx, ctx: Context, verb: str, user_id: str, credential_id: str) -> ApplicationCredential:
-        self._ground.access.check(ctx, f"{verb}_application_credential", _target(user_id))
+    async def _found(self, tx: Tx, ctx: Context, claims: Claims, wanted: tuple[str, str, str]) -> ApplicationCredential:
+        """Whose it is decides, not whose path it was asked by."""
+        verb, user_id, credential_id = wanted
         found = await APPLICATION_CREDENTIALS.find(tx, id=credential_id)
-        if found is None or found.user_id != user_id:
+        owner_id = user_id if found is None else found.user_id
+        self._ground.access.check(ctx, f"{verb}_application_credential", _target(owner_id))
+        check_may_use_application_credentials(claims)
+        if found is None:
             raise NotFound(f"Could not find Application Credential: {credential_id}.")
         return found
 
 
 async def _full(tx: Tx, credential: ApplicationCredential) -> Full:
     roles = await ROLES.within(tx, "id", credential.role_ids)
-    return Full(credential, sorted(roles, key=lambda role: role.name))
+    rules = await access_rules(tx, credential.access_rule_ids)
+    return Full(credential, sorted(roles, key=lambda role: role.name), rules)
 
 
 def _target(user_id: str) -> Mapping[str, Any]:
@@ -129,25 +149,26 @@ def _target(user_id: str) -> Mapping[str, Any]:
 
 
 async def _chosen(tx: Tx, claims: Claims, wanted: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
-    """Ids of the roles: those of the token, or the ones asked for if the user has them on the project.
-
-    A credential never makes one with more roles than its own.
-    """
-    held = claims.roles
+    """Ids of the roles, with what they imply: those of the token, or some of them."""
+    held = {role_id for role_id, _ in claims.roles}
     if not wanted:
-        return tuple(role_id for role_id, _ in held)
-    if not claims.credential_id:
-        held = await roles_on(tx, claims.user_id, "project", claims.project_id)
-    chosen = []
+        return tuple(role_id for role_id, _ in claims.roles)
+    chosen = set()
     for role_id, name in wanted:
-        found = next((role for role in held if role[0] == role_id or (not role_id and role[1] == name)), None)
-        if found is None:
-            raise _invalid(
-                f"Could not find role assignment with role: {role_id or name}, user or group: {claims.user_id}, "
-                f"project, domain, or system: {claims.project_id}."
-            )
-        chosen.append(found[0])
-    return tuple(dict.fromkeys(chosen))
+        named = [role_id] if role_id else [found.id for found in await ROLES.where(tx, name=name, domain_id="")]
+        if not named:
+            raise NotFound(f"Role {name} is not defined")
+        chosen.update(named)
+    chosen = closure(chosen, await implied_roles(tx))
+    if not chosen <= held:
+        raise _invalid("Cannot create an application credential with unassigned role")
+    return tuple(role_id for role_id, _ in claims.roles if role_id in chosen)
+
+
+def _taken(name: str) -> Conflict:
+    return Conflict(
+        f"Conflict occurred attempting to store application_credential - Duplicate entry found with name {name}."
+    )
 
 
 def _invalid(detail: str) -> BadRequest:

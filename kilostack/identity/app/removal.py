@@ -8,6 +8,7 @@ from kilostack.identity.model.federation import FederatedUser
 from kilostack.identity.model.groups import Group
 from kilostack.identity.model.projects import Domain, Project
 from kilostack.identity.model.users import User
+from kilostack.identity.store.access_rules import ACCESS_RULES
 from kilostack.identity.store.application_credentials import APPLICATION_CREDENTIALS
 from kilostack.identity.store.credentials import CREDENTIALS
 from kilostack.identity.store.domain_config import DOMAIN_OPTIONS
@@ -63,6 +64,7 @@ async def remove_project(tx: Tx, project: Project) -> None:
 async def remove_user(tx: Tx, user: User) -> None:
     await ASSIGNMENTS.delete_where(tx, actor_id=user.id, actor_kind="user")
     await APPLICATION_CREDENTIALS.delete_where(tx, user_id=user.id)
+    await ACCESS_RULES.delete_where(tx, user_id=user.id)
     await MEMBERS.delete_where(tx, user_id=user.id)
     await FEDERATED_USERS.delete_where(tx, user_id=user.id)
     await GROUP_VISITS.delete_where(tx, user_id=user.id)

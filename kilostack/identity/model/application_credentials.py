@@ -15,7 +15,9 @@ class ApplicationCredential(msgspec.Struct, frozen=True, kw_only=True):
     secret_hash: str
     role_ids: tuple[str, ...]
     description: str | None = None
-    #: may manage application credentials itself
-    unrestricted: bool = False
+    #: may manage application credentials itself; None where nobody said so, which means no
+    unrestricted: bool | None = None
+    #: what it may be used for, and nothing else; none at all stands for everything
+    access_rule_ids: tuple[str, ...] = ()
     #: microseconds since 1970; None never expires
     expires_at: int | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kilostack.identity.store.tables import (
+    access_rules,
     application_credentials,
     catalog,
     credentials,
@@ -25,6 +26,7 @@ __all__ = [
     "FEED",
     "META",
     "SCHEMA_NUMBER",
+    "access_rules",
     "application_credentials",
     "catalog",
     "credentials",

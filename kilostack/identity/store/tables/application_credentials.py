@@ -17,7 +17,8 @@ APPLICATION_CREDENTIALS = Table(
     sql.text("secret_hash"),
     sql.json("role_ids"),
     sql.long_text("description", null=True),
-    sql.boolean("unrestricted"),
+    sql.boolean("unrestricted", null=True),
+    sql.json("access_rule_ids"),
     sql.integer("expires_at", null=True),
     UniqueConstraint("user_id", "name"),
 )
