@@ -18,19 +18,25 @@ from kilostack.identity.api import (
     ec2,
     endpoint_filter,
     federation,
+    federation_sign_in,
     grants,
     groups,
     limits,
+    oauth1,
+    oauth2,
     policy_documents,
     projects,
     revocations,
     roles,
     tokens,
+    trusts,
     users,
 )
 from kilostack.identity.app.bootstrap import Bootstrap, ServicePlace
 from kilostack.identity.app.ground import Ground, IdentityParts
 from kilostack.identity.app.methods.application_credential import ApplicationCredentialMethod
+from kilostack.identity.app.methods.mapped import MappedMethod, OpenidMethod, Saml2Method
+from kilostack.identity.app.methods.oauth1 import OAuth1Method
 from kilostack.identity.app.methods.password import PasswordMethod
 from kilostack.identity.app.methods.token import TokenMethod
 from kilostack.identity.app.methods.totp import TotpMethod
@@ -64,6 +70,10 @@ class IdentityService:
             TokenMethod(issuing),
             ApplicationCredentialMethod(ground),
             TotpMethod(ground),
+            OAuth1Method(ground),
+            MappedMethod(ground, issuing),
+            OpenidMethod(ground, issuing),
+            Saml2Method(ground, issuing),
         )
         self.api = Api(
             name="identity",
@@ -127,5 +137,9 @@ def _routes(ground: Ground, issuing: Tokens, sign_in: SignIn) -> tuple[Route, ..
         *application_credentials.routes(ground, issuing),
         *credentials.routes(ground, issuing),
         *ec2.routes(ground, issuing, sign_in),
+        *trusts.routes(ground, issuing),
+        *oauth1.routes(ground, issuing),
+        *oauth2.routes(ground, issuing, sign_in),
         *federation.routes(ground),
+        *federation_sign_in.routes(ground, issuing, sign_in),
     )
