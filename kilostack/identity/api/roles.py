@@ -71,7 +71,7 @@ class ImpliedRolesApi:
     async def _of(self, request: Request) -> Response:
         prior_id = request.params["record_id"]
         shown = _show_inference(await self._implied.of(request.ctx, prior_id), request.base)
-        return Response(200, {"role_inference": shown, "links": _to(request, f"/roles/{record_id}/implies")})
+        return Response(200, {"role_inference": shown, "links": _to(request, f"/roles/{prior_id}/implies")})
 
     async def _create(self, request: Request) -> Response:
         return Response(201, self._one(request, await self._implied.create(request.ctx, *_pair(request))))
