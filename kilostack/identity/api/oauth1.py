@@ -155,7 +155,7 @@ class AccessTokensApi:
         self._access_tokens, self._tokens = AccessTokens(ground), tokens
 
     def routes(self) -> tuple[Route, ...]:
-        path = "/users/{user_id}/OS-OAUTH1/access_tokens"
+        path = "/users/{record_id}/OS-OAUTH1/access_tokens"
         one = path + "/{access_token_id}"
         return (
             Route(method="GET", path=path, handler=self._list),
@@ -166,7 +166,7 @@ class AccessTokensApi:
         )
 
     async def _list(self, request: Request) -> Response:
-        user_id, ask = request.params["user_id"], asked(request, {})
+        user_id, ask = request.params["record_id"], asked(request, {})
         claims = await self._tokens.caller(request.token)
         found = await self._access_tokens.page(request.ctx, claims, user_id, ask)
         shown = [_show_access_token(token, request.base) for token in found]
@@ -193,7 +193,7 @@ class AccessTokensApi:
 
 
 def _ids(request: Request) -> tuple[str, str]:
-    return request.params["user_id"], request.params["access_token_id"]
+    return request.params["record_id"], request.params["access_token_id"]
 
 
 def _tokens_path(user_id: str) -> str:
