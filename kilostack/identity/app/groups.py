@@ -19,7 +19,8 @@ from kilostack.identity.model.groups import Group, Member
 from kilostack.identity.model.projects import DEFAULT_DOMAIN
 from kilostack.identity.model.users import User
 from kilostack.identity.store import tokens
-from kilostack.identity.store.groups import GROUP_LIST, GROUPS, MEMBERS, MEMBERSHIP_LIST
+from kilostack.identity.store.federation import visited_groups
+from kilostack.identity.store.groups import GROUP_LIST, GROUPS, MEMBERS, SOME_GROUPS
 from kilostack.identity.store.projects import DOMAINS
 from kilostack.identity.store.users import MEMBER_LIST, USERS
 from kilostack.store.database import Tx
@@ -101,7 +102,8 @@ class Members:
 
         async def unit(tx: Tx) -> None:
             await self._check(tx, ctx, "check_user_in_group", wanted)
-            if await MEMBERS.find(tx, **msgspec.structs.asdict(wanted)) is None:
+            stays = await MEMBERS.find(tx, **msgspec.structs.asdict(wanted)) is not None
+            if not stays and wanted.group_id not in await self._visited(tx, wanted.user_id):
                 raise _no_member(wanted)
 
         await self._ground.db.read(unit)
@@ -128,15 +130,23 @@ class Members:
 
         return await self._ground.db.read(unit)
 
-    async def groups_of(self, ctx: Context, user_id: str, ask: Ask) -> list[Group]:
-        """The groups of a user; with a token for a domain those of that domain."""
-        asked = _of(ctx, ask, Where("user_id", (user_id,)))
+    async def groups_of(self, ctx: Context, user_id: str, ask: Ask) -> list[tuple[Group, int | None]]:
+        """The groups of a user, with a token for a domain those of that domain; and until when, None for good."""
 
-        async def unit(tx: Tx) -> list[Group]:
+        async def unit(tx: Tx) -> list[tuple[Group, int | None]]:
             await self._users.found_for(tx, ctx, "list_groups_for_user", user_id)
-            return await MEMBERSHIP_LIST.page(tx, asked)
+            visited = await self._visited(tx, user_id)
+            stays = {one.group_id for one in await MEMBERS.where(tx, user_id=user_id)}
+            found = await SOME_GROUPS.page(tx, _of(ctx, ask, Where("id", tuple(stays | visited.keys()))))
+            return [(group, None if group.id in stays else visited[group.id]) for group in found]
 
         return await self._ground.db.read(unit)
+
+    async def _visited(self, tx: Tx, user_id: str) -> dict[str, int]:
+        """Groups that an identity provider has said the user is in, and until when that holds."""
+        minutes = self._ground.settings.authorization_ttl_min
+        visits = await visited_groups(tx, user_id, self._ground.world.now(), minutes)
+        return {visit.group_id: end for visit, end in sorted(visits, key=lambda one: one[1])}
 
     async def _check(self, tx: Tx, ctx: Context, action: str, wanted: Member) -> None:
         """Policy first, then that group and user are there."""

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from sqlalchemy import select
-
 from kilostack.identity.model.groups import Group, Member
 from kilostack.identity.store.tables import groups as tables
 from kilostack.store.lists import Collection
 from kilostack.store.records import Records
-from kilostack.store.sql import InList
 
 GROUPS = Records(Group, tables.GROUPS, noun="group")
 
@@ -24,18 +19,11 @@ _BY_NAME = (("name", False),)
 _NAMES = {"id": "id", "name": "name"}
 
 
-GROUP_LIST = Collection(GROUPS, filters={"name": "name", "domain_id": "domain_id"}, sorts=_NAMES, default_sort=_BY_NAME)
+_FILTERS = {"name": "name", "domain_id": "domain_id"}
 
 
-def _with_user(name: str) -> Any:
-    members = tables.GROUP_MEMBERS
-    return tables.GROUPS.c.id.in_(select(members.c.group_id).where(InList(members.c.user_id, name)))
+GROUP_LIST = Collection(GROUPS, filters=_FILTERS, sorts=_NAMES, default_sort=_BY_NAME)
 
 
-#: the groups that a user is in
-MEMBERSHIP_LIST = Collection(
-    GROUPS,
-    filters={"name": "name", "domain_id": "domain_id", "user_id": _with_user},
-    sorts=_NAMES,
-    default_sort=_BY_NAME,
-)
+#: some groups, by their ids
+SOME_GROUPS = Collection(GROUPS, filters={**_FILTERS, "id": "id"}, sorts=_NAMES, default_sort=_BY_NAME)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from kilostack.identity.model.federation import FederationProtocol, IdentityProvider
-from kilostack.identity.store.federation import FEDERATED_USERS, FEDERATION_PROTOCOLS, IDENTITY_PROVIDERS
+from kilostack.identity.model.federation import FederationProtocol, GroupVisit, IdentityProvider
+from kilostack.identity.store.federation import FEDERATED_USERS, FEDERATION_PROTOCOLS, GROUP_VISITS, IDENTITY_PROVIDERS
 from kilostack.store.database import Tx
 from tests.http.cloud import cases, play
 from tests.http.identity.conftest import ADMIN, DEMO, IdentityCloud, on_project
@@ -193,6 +193,33 @@ async def test_who_a_user_is_elsewhere(cloud: IdentityCloud) -> None:
     assert await cloud.db.read(lambda tx: FEDERATED_USERS.where(tx)) == []
 
 
+async def test_groups_that_a_provider_named_are_shown_until_they_end(cloud: IdentityCloud) -> None:
+    admin, user = await cloud.admin(), await cloud.id_of("users", "demo")
+    ids = {}
+    for name in ("visited", "both", "kept"):
+        made = await cloud.ask("POST", "/groups", admin, json={"group": {"name": name}})
+        ids[name] = made.json()["group"]["id"]
+    now = cloud.world.now()
+
+    async def unit(tx: Tx) -> None:
+        await IDENTITY_PROVIDERS.insert(tx, IdentityProvider(id="idp", domain_id="default", authorization_ttl=10))
+        for name in ("visited", "both"):
+            visit = GroupVisit(user_id=user, group_id=ids[name], provider_id="idp", seen_at=now)
+            await GROUP_VISITS.insert(tx, visit)
+
+    await cloud.db.write(unit)
+    for name in ("both", "kept"):
+        await cloud.ask("PUT", f"/groups/{ids[name]}/users/{user}", admin)
+    for later_s, names in ((0, ["both", "kept", "visited"]), (601, ["both", "kept"])):
+        cloud.world.ahead_s = later_s
+        found = (await cloud.ask("GET", f"/users/{user}/groups", admin)).json()["groups"]
+        assert [group["name"] for group in found] == names
+        ends = {group["name"] for group in found if group["membership_expires_at"] is not None}
+        assert ends == {"visited"} & set(names)
+        there = (await cloud.ask("HEAD", f"/groups/{ids['visited']}/users/{user}", admin)).status
+        assert there == (204 if "visited" in names else 404)
+
+
 async def _ended(cloud: IdentityCloud, token: str) -> bool:
     """As every process sees it, and as identity says."""
     admin = await cloud.admin()
@@ -252,6 +279,7 @@ async def test_a_default_project_goes_with_the_project(cloud: IdentityCloud) -> 
     assert "default_project_id" not in (await cloud.ask("GET", f"/users/{user}", admin)).json()["user"]
 
 
+_NO_RULES: list[Any] = ["x", ["x"], [[]], [[1]], [["a", "a"]], [["a"], ["a"]], {}, [[str(at)] for at in range(200)]]
 #: (path, what stands beside a good name or instead of it, values that are none)
 _SENSELESS: list[tuple[str, str, list[Any]]] = [
     ("/users", "name", [None, 5, "", " ", [], "x" * 256]),
@@ -262,15 +290,8 @@ _SENSELESS: list[tuple[str, str, list[Any]]] = [
     ("/users", "password", [5, [], "x" * 5000]),
     ("/users", "default_project_id", [5, "x" * 65, {}]),
     ("/users", "options", [None, [], "x", {"bogus": True}]),
-    ("/users", "options", [{"lock_password": wrong} for wrong in ("true", 1, [])]),
-    (
-        "/users",
-        "options",
-        [
-            {"multi_factor_auth_rules": wrong}
-            for wrong in ("x", ["x"], [[]], [[1]], [["a", "a"]], [["a"], ["a"]], {}, [[str(at)] for at in range(200)])
-        ],
-    ),
+    ("/users", "options", [{"lock_password": "true"}, {"lock_password": 1}, {"lock_password": []}]),
+    ("/users", "options", [{"multi_factor_auth_rules": wrong} for wrong in _NO_RULES]),
     ("/users", "federated", [None, {}, [1], [{"idp_id": "x"}], [{"idp_id": "x", "protocols": []}]]),
     ("/users", "description", [5]),
     ("/groups", "description", [5]),
