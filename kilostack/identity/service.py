@@ -65,15 +65,16 @@ class IdentityService:
         self._signing = Signing(ground)
         self._bootstrap = Bootstrap(ground)
         issuing = Tokens(ground, self._signing)
+        # tokens list theirs in this order, which is upstream's
         methods = (
-            PasswordMethod(ground),
-            TokenMethod(issuing),
-            ApplicationCredentialMethod(ground),
-            TotpMethod(ground),
-            OAuth1Method(ground),
-            MappedMethod(ground, issuing),
-            OpenidMethod(ground, issuing),
             Saml2Method(ground, issuing),
+            OpenidMethod(ground, issuing),
+            MappedMethod(ground, issuing),
+            OAuth1Method(ground),
+            TotpMethod(ground),
+            ApplicationCredentialMethod(ground),
+            TokenMethod(issuing),
+            PasswordMethod(ground),
         )
         self.api = Api(
             name="identity",

@@ -10,82 +10,140 @@ import msgspec
 
 from kilostack.core.context import Context
 from kilostack.core.errors import BadRequest, Duplicate, Forbidden, NotFound
-from kilostack.identity.app.resources import Resources
-from kilostack.identity.model.catalog import Endpoint, Region, Service, catalog
+from kilostack.identity.app.proof import expecting
+from kilostack.identity.app.resources import Resources, extra
+from kilostack.identity.model.catalog import (
+    Endpoint,
+    Region,
+    Service,
+    Viewer,
+    catalog,
+    inside,
+    is_template,
+    names_user,
+    parents,
+)
 from kilostack.identity.store.catalog import ENDPOINT_LIST, ENDPOINTS, REGION_LIST, REGIONS, SERVICE_LIST, SERVICES
+from kilostack.identity.store.endpoint_filter import endpoints_of, forget_endpoint
+from kilostack.identity.store.limits import forget_subject
+from kilostack.identity.store.policy_documents import ASSOCIATIONS
 from kilostack.identity.store.tables.meta import FEED
 from kilostack.store.database import Tx
 
 _replace = msgspec.structs.replace
 _CACHED = 256
+_LONGEST_ID = 255
+
+
+def renamed(document: dict[str, Any]) -> dict[str, Any]:
+    """A new thing's document as its made-up attributes are stored: with underscores for dashes and colons."""
+    return {name.replace(":", "_").replace("-", "_"): value for name, value in document.items()}
+
+
+def check_id(record_id: str, document: dict[str, Any], shown: str = "Cannot change ID") -> None:
+    """Raise `BadRequest` when a document wants another id."""
+    if document.get("id") not in (None, record_id):
+        raise BadRequest(shown, field="id")
+
+
+async def _forget(tx: Tx, endpoint: Endpoint) -> None:
+    """Remove what says something about an endpoint that goes."""
+    await forget_endpoint(tx, endpoint.id)
+    await ASSOCIATIONS.delete_where(tx, endpoint_id=endpoint.id)
 
 
 class Regions(Resources[Region]):
-    """A region with regions or endpoints in it is not deleted."""
+    """A region is deleted with those in it, unless there are endpoints in any of them."""
 
     singular, plural = "region", "regions"
     records, collection = REGIONS, REGION_LIST
     in_catalog = True
+    _known = frozenset({*Region.__struct_fields__, "links"})
 
     def made(self, ctx: Context, document: dict[str, Any]) -> Region:
         return Region(
             id=document.get("id") or self.ground.new_id(),
             description=document.get("description") or "",
             parent_region_id=document.get("parent_region_id"),
+            extra=extra({}, renamed(document), self._known),
         )
 
+    async def create_as(self, ctx: Context, region_id: str, document: dict[str, Any]) -> Region:
+        """A new region, whose id is given beside the document."""
+        self.ground.access.check(ctx, "create_region", {})
+        if document.get("id", region_id) != region_id:
+            raise BadRequest(f'Conflicting region IDs specified: "{region_id}" != "{document["id"]}"', field="id")
+        if len(region_id) > _LONGEST_ID:
+            raise BadRequest(f"The id of a region has at most {_LONGEST_ID} characters.", field="id")
+        return await self.create(ctx, document | {"id": region_id})
+
     def changed(self, record: Region, document: dict[str, Any]) -> Region:
-        if document.get("id", record.id) != record.id:
-            raise BadRequest("Cannot change the id of a region.", field="id")
+        check_id(record.id, document)
         return _replace(
             record,
             description=document.get("description", record.description) or "",
             parent_region_id=document.get("parent_region_id", record.parent_region_id),
+            extra=extra(record.extra, document, self._known),
         )
 
     async def check(self, tx: Tx, record: Region) -> None:
-        above: str | None = record.parent_region_id
+        above = record.parent_region_id
         while above is not None:
             if above == record.id:
-                raise BadRequest("A region cannot be inside itself.", field="parent_region_id")
+                raise BadRequest(
+                    f"The specified parent region {above} would create a circular region hierarchy.",
+                    field="parent_region_id",
+                )
             parent = await REGIONS.find(tx, id=above)
             if parent is None:
                 raise NotFound(f"Could not find region: {above}.")
             above = parent.parent_region_id
 
     async def cascade(self, tx: Tx, record: Region) -> Iterable[str]:
-        if await REGIONS.count(tx, parent_region_id=record.id) or await ENDPOINTS.count(tx, region_id=record.id):
+        gone = inside(record.id, parents(await REGIONS.where(tx)))
+        if await ENDPOINTS.within(tx, "region_id", sorted(gone)):
             raise Forbidden(
                 f"Unable to delete region {record.id} because it or its child regions have associated endpoints."
             )
+        for region_id in sorted(gone):
+            await forget_subject(tx, {"region_id": region_id})
+            await ASSOCIATIONS.delete_where(tx, region_id=region_id)
+            if region_id != record.id:
+                await REGIONS.delete(tx, id=region_id)
         return ()
 
     def duplicate(self, record: Region) -> str:
-        return f"Conflict occurred attempting to store region - Duplicate ID, {record.id}."
+        return f"Conflict occurred attempting to store region - Duplicate ID, {record.id}.."
 
 
 class Services(Resources[Service]):
-    """A service is deleted with its endpoints."""
+    """A service is deleted with its endpoints and limits."""
 
     singular, plural = "service", "services"
     records, collection = SERVICES, SERVICE_LIST
     in_catalog = True
+    _known = frozenset({*Service.__struct_fields__, "links"})
 
     def made(self, ctx: Context, document: dict[str, Any]) -> Service:
         return Service(
             id=self.ground.new_id(),
             type=document["type"],
             name=document.get("name") or "",
-            description=document.get("description"),
             enabled=document.get("enabled", True),
+            extra=extra({}, renamed(document), self._known),
         )
 
     def changed(self, record: Service, document: dict[str, Any]) -> Service:
-        known = ("type", "name", "description", "enabled")
-        return _replace(record, **{name: document[name] for name in known if name in document})
+        check_id(record.id, document)
+        values = {name: document[name] for name in ("type", "name", "enabled") if name in document}
+        return _replace(record, **values, extra=extra(record.extra, document, self._known))
 
     async def cascade(self, tx: Tx, record: Service) -> Iterable[str]:
+        for endpoint in await ENDPOINTS.where(tx, service_id=record.id):
+            await _forget(tx, endpoint)
         await ENDPOINTS.delete_where(tx, service_id=record.id)
+        await forget_subject(tx, {"service_id": record.id})
+        await ASSOCIATIONS.delete_where(tx, service_id=record.id)
         return ()
 
 
@@ -95,19 +153,24 @@ class Endpoints(Resources[Endpoint]):
     singular, plural = "endpoint", "endpoints"
     records, collection = ENDPOINTS, ENDPOINT_LIST
     in_catalog = True
+    _known = frozenset({*Endpoint.__struct_fields__, "links", "region", "legacy_endpoint_id"})
 
     async def create(self, ctx: Context, document: dict[str, Any]) -> Endpoint:
-        return await super().create(ctx, await self._in_region(ctx, "create", document))
+        self.ground.access.check(ctx, "create_endpoint", {})
+        if not is_template(document["url"]):
+            raise BadRequest(f"Cannot create an endpoint with an invalid URL: {document['url']}.", field="url")
+        return await super().create(ctx, await self._in_region(document))
 
     async def update(self, ctx: Context, record_id: str, document: dict[str, Any]) -> Endpoint:
-        return await super().update(ctx, record_id, await self._in_region(ctx, "update", document))
+        self.ground.access.check(ctx, "update_endpoint", {})
+        check_id(record_id, document)
+        return await super().update(ctx, record_id, await self._in_region(document))
 
-    async def _in_region(self, ctx: Context, verb: str, document: dict[str, Any]) -> dict[str, Any]:
+    async def _in_region(self, document: dict[str, Any]) -> dict[str, Any]:
         """The document with `region_id` in place of `region`, whose record is there from now on."""
         region_id = document.get("region")
-        if region_id is None:
+        if region_id is None or document.get("region_id") is not None:
             return document
-        self.ground.access.check(ctx, f"{verb}_endpoint", {})
 
         async def unit(tx: Tx) -> None:
             if await REGIONS.find(tx, id=region_id) is None:
@@ -115,7 +178,7 @@ class Endpoints(Resources[Endpoint]):
 
         with suppress(Duplicate):
             await self.ground.db.write(unit)
-        return {name: value for name, value in document.items() if name != "region"} | {"region_id": region_id}
+        return document | {"region_id": region_id}
 
     def made(self, ctx: Context, document: dict[str, Any]) -> Endpoint:
         return Endpoint(
@@ -125,31 +188,45 @@ class Endpoints(Resources[Endpoint]):
             url=document["url"],
             region_id=document.get("region_id"),
             enabled=document.get("enabled", True),
+            extra=extra({}, renamed(document), self._known),
         )
 
     def changed(self, record: Endpoint, document: dict[str, Any]) -> Endpoint:
         known = ("service_id", "interface", "url", "region_id", "enabled")
-        return _replace(record, **{name: document[name] for name in known if name in document})
+        values = {name: document[name] for name in known if name in document}
+        return _replace(record, **values, extra=extra(record.extra, document, self._known))
 
     async def check(self, tx: Tx, record: Endpoint) -> None:
-        if await SERVICES.find(tx, id=record.service_id) is None:
-            raise BadRequest(f"Could not find service: {record.service_id}.", field="service_id")
         if record.region_id is not None and await REGIONS.find(tx, id=record.region_id) is None:
-            raise BadRequest(f"Could not find region: {record.region_id}.", field="region_id")
+            raise expecting("endpoint region_id", "region table")
+        if await SERVICES.find(tx, id=record.service_id) is None:
+            raise expecting("endpoint service_id", "service table")
+
+    async def cascade(self, tx: Tx, record: Endpoint) -> Iterable[str]:
+        await _forget(tx, record)
+        return ()
 
 
 class Catalogs:
     """Rendered catalogs, kept until something that identity's feed tells of has changed."""
 
     def __init__(self) -> None:
-        self._made: dict[tuple[int, str, str], msgspec.Raw] = {}
+        self._made: dict[tuple[int, Viewer], msgspec.Raw] = {}
+        #: for which number of the feed it is known whether users have catalogs of their own
+        self._personal: tuple[int, bool] = (-1, False)
 
-    async def get(self, tx: Tx, root: str, project_id: str) -> msgspec.Raw:
-        """The catalog as JSON, for a client that reached the cloud at `root`."""
-        key = (await FEED.head(tx), root, project_id)
-        if (made := self._made.get(key)) is None:
-            services, endpoints = await SERVICES.where(tx), await ENDPOINTS.where(tx)
-            made = self._made[key] = msgspec.Raw(msgspec.json.encode(catalog(services, endpoints, root, project_id)))
-            if len(self._made) > _CACHED:
-                del self._made[next(iter(self._made))]
+    async def get(self, tx: Tx, root: str, project_id: str, user_id: str = "") -> msgspec.Raw:
+        """The catalog as JSON, for a client that reached the cloud at `root` with a token of a project, or none."""
+        head = await FEED.head(tx)
+        viewer = Viewer(root, project_id, user_id if self._personal[1] else "")
+        if self._personal[0] == head and (kept := self._made.get((head, viewer))) is not None:
+            return kept
+        services, endpoints = await SERVICES.where(tx), await ENDPOINTS.where(tx)
+        self._personal = (head, names_user(endpoints))
+        viewer = _replace(viewer, user_id=user_id if self._personal[1] else "")
+        chosen = await endpoints_of(tx, project_id, endpoints) if project_id else ()
+        shown = catalog(services, endpoints, viewer, {endpoint.id for endpoint in chosen})
+        made = self._made[(head, viewer)] = msgspec.Raw(msgspec.json.encode(shown))
+        if len(self._made) > _CACHED:
+            del self._made[next(iter(self._made))]
         return made

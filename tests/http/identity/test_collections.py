@@ -144,9 +144,9 @@ async def test_ids_that_make_no_sense(cloud: IdentityCloud, plural: str) -> None
         ("domains", {"name": "n", "options": {"unknown": 1}}),
         ("roles", {"name": "n", "domain_id": "default"}),
         ("roles", {"name": "n", "options": {"unknown": True}}),
-        ("regions", {"id": ""}),
+        ("regions", {"id": 5}),
         ("services", {"name": "n"}),
-        ("services", {"type": "t", "unknown": 1}),
+        ("services", {"type": "t", "enabled": 1}),
         ("endpoints", {"interface": "public", "url": "http://x"}),
     ],
 )

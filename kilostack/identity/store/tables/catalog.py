@@ -13,6 +13,7 @@ REGIONS = Table(
     sql.text("id", key=True),
     sql.long_text("description"),
     sql.text("parent_region_id", null=True, index=True),
+    sql.json("extra"),
     *sql.counters(),
 )
 
@@ -23,8 +24,8 @@ SERVICES = Table(
     sql.uuid("id", key=True),
     sql.text("type"),
     sql.text("name"),
-    sql.long_text("description", null=True),
     sql.boolean("enabled"),
+    sql.json("extra"),
     *sql.counters(),
 )
 
@@ -38,5 +39,6 @@ ENDPOINTS = Table(
     sql.long_text("url"),
     sql.text("region_id", null=True, index=True),
     sql.boolean("enabled"),
+    sql.json("extra"),
     *sql.counters(),
 )
