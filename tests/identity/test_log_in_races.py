@@ -11,6 +11,7 @@ from kilostack.core.vault import Vault
 from kilostack.identity.app.ground import Ground, IdentityParts
 from kilostack.identity.app.methods.password import PasswordMethod
 from kilostack.identity.app.passwords import Passwords
+from kilostack.identity.app.receipts import Receipts
 from kilostack.identity.app.sign_in import SignIn
 from kilostack.identity.app.signing import Signing
 from kilostack.identity.app.tokens import Tokens
@@ -32,7 +33,7 @@ async def desk(site: Site) -> tuple[SignIn, Tokens]:
     ground = Ground(IdentityParts(db=site.db, world=site.world, vault=Vault(b"m" * 32)))
     signing = Signing(ground)
     await signing.prepare()
-    return SignIn([PasswordMethod(ground)]), Tokens(ground, signing)
+    return SignIn([PasswordMethod(ground)], Receipts(ground, signing)), Tokens(ground, signing)
 
 
 async def _change(site: Site, **fields: object) -> None:

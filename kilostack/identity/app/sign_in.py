@@ -26,8 +26,13 @@ class SignIn:
         `receipt` is what a request before this one was given for showing a part of it.
         """
         names = identity.get("methods")
-        if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise expecting("methods", "identity")
+        if not names:
+            raise Unauthenticated(REJECTED)
+        for name in names:
+            if name not in identity:
+                raise expecting(name, "identity")
         proof: Proof | None = None
         for name in dict.fromkeys(names):
             one = await self._prove(name, identity, address)

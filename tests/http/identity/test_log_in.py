@@ -148,16 +148,16 @@ async def test_who_is_wrong_and_who_is_unknown_learn_the_same(cloud: IdentityClo
     ("body", "names"),
     [
         ("{", "JSON"),
-        ("[]", "object"),
+        ("[]", "auth"),
         ("{}", "auth"),
         ('{"auth": null}', "auth"),
         ('{"auth": {}}', "identity"),
         ('{"auth": {"identity": {}}}', "methods"),
-        ('{"auth": {"identity": {"methods": []}}}', "methods"),
         ('{"auth": {"identity": {"methods": "password"}}}', "methods"),
-        ('{"auth": {"identity": {"methods": [1]}}}', "methods"),
+        ('{"auth": {"identity": {"methods": [1]}}}', "string"),
+        ('{"auth": {"identity": {"methods": ["nothing"]}}}', "nothing"),
         ('{"auth": {"identity": {"methods": ["password"]}}}', "password"),
-        ('{"auth": {"identity": {"methods": ["token"], "token": {"id": 5}}}}', "token.id"),
+        ('{"auth": {"identity": {"methods": ["token"], "token": {"id": 5}}}}', "string"),
         ('{"auth": {"identity": {"methods": ["password"], "password": {"user": {"name": "demo"}}}}}', "password"),
         ('{"auth": {"identity": {"methods": ["password"], "password": {"user": {"password": "x"}}}}}', "id or name"),
         (
@@ -173,13 +173,12 @@ async def test_who_is_wrong_and_who_is_unknown_learn_the_same(cloud: IdentityClo
         (
             '{"auth": {"identity": {"methods": ["token"], "token": {"id": "x"}},'
             ' "scope": {"project": {"id": "1"}, "system": {"all": true}}}}',
-            "exactly one",
+            "OS-TRUST:trust",
         ),
         (
             '{"auth": {"identity": {"methods": ["token"], "token": {"id": "x"}}, "scope": {"project": {}}}}',
             "id or name",
         ),
-        ('{"auth": {"identity": {"methods": ["token"], "token": {"id": "x"}}, "scope": {"system": {}}}}', "all"),
     ],
 )
 async def test_a_broken_request_is_told_where(cloud: IdentityCloud, body: str, names: str) -> None:
@@ -190,10 +189,26 @@ async def test_a_broken_request_is_told_where(cloud: IdentityCloud, body: str, n
 
 
 async def test_methods_that_are_not_here_are_refused(cloud: IdentityCloud) -> None:
-    body = {"auth": {"identity": {"methods": ["totp"]}}}
+    body = {"auth": {"identity": {"methods": ["nothing"], "nothing": {}}}}
     answer = await cloud.ask("POST", "/auth/tokens", json=body)
     assert answer.status == 401
     assert answer.json()["error"]["message"] == "Attempted to authenticate with an unsupported method."
+
+
+async def test_who_shows_nothing_is_nobody(cloud: IdentityCloud) -> None:
+    answer = await cloud.ask("POST", "/auth/tokens", json={"auth": {"identity": {"methods": []}}})
+    assert (answer.status, answer.json()) == (401, _REJECTED)
+
+
+@pytest.mark.parametrize("scope", [{"system": {}}, {"system": {"all": False}}, {"system": {"all": True}, "more": 1}])
+async def test_there_is_one_system(cloud: IdentityCloud, scope: Any) -> None:
+    assert (await cloud.log_in("admin", ADMIN, scope)).json()["token"]["system"] == {"all": True}
+
+
+@pytest.mark.parametrize("scope", ["unscoped", {"unscoped": {}}, {"unscoped": None}])
+async def test_no_scope_at_all(cloud: IdentityCloud, scope: Any) -> None:
+    token = (await cloud.log_in("demo", DEMO, scope)).json()["token"]
+    assert set(token) == {"methods", "user", "audit_ids", "expires_at", "issued_at"}
 
 
 async def test_a_token_makes_another_that_ends_no_later(cloud: IdentityCloud) -> None:
@@ -208,7 +223,7 @@ async def test_a_token_makes_another_that_ends_no_later(cloud: IdentityCloud) ->
     second = await cloud.ask("POST", "/auth/tokens", json=body)
     old, new = first.json()["token"], second.json()["token"]
     assert new["system"] == {"all": True}
-    assert new["methods"] == ["password", "token"]
+    assert new["methods"] == ["token", "password"]
     assert new["expires_at"] == old["expires_at"]
     assert (len(new["audit_ids"]), new["audit_ids"][1]) == (2, old["audit_ids"][0])
     body["auth"]["identity"]["token"]["id"] = second.headers["x-subject-token"]
@@ -235,7 +250,7 @@ async def test_tokens_end(cloud: IdentityCloud) -> None:
     cloud.world.ahead_s = 3601
     assert (await cloud.ask("GET", "/auth/projects", token)).json() == _REJECTED
     body = {"auth": {"identity": {"methods": ["token"], "token": {"id": token}}}}
-    assert (await cloud.ask("POST", "/auth/tokens", json=body)).json() == _REJECTED
+    assert (await cloud.ask("POST", "/auth/tokens", json=body)).status == 404
     admin, subject = await cloud.admin(), {"X-Subject-Token": token}
     assert (await cloud.ask("GET", "/auth/tokens", admin, headers=subject)).status == 404
     assert (await cloud.ask("GET", "/auth/tokens?allow_expired=1", admin, headers=subject)).status == 200
