@@ -58,6 +58,7 @@ class Domains(Resources[Domain]):
     singular, plural = "domain", "domains"
     records, collection = DOMAINS, DOMAIN_LIST
     domain_filter = "id"
+    told_missing = frozenset({"update", "delete"})
     _known = _KNOWN | {"explicit_domain_id"}
 
     async def prepared(self, document: dict[str, Any]) -> dict[str, Any]:

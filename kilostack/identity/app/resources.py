@@ -32,6 +32,8 @@ class Resources(ABC, Generic[R]):
     #: the filter that keeps a list within the domain of a token for a domain; empty: only callers who may see no more
     #: than their domain are kept there, by `domain_id`
     domain_filter: ClassVar[str] = ""
+    #: verbs before which everybody is told that a record is not there, as upstream tells them
+    told_missing: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, ground: Ground) -> None:
         self.ground = ground
@@ -102,7 +104,12 @@ class Resources(ABC, Generic[R]):
         return await self.ground.db.read(lambda tx: self.found(tx, ctx, "get", record_id))
 
     async def found(self, tx: Tx, ctx: Context, verb: str, record_id: str) -> R:
-        """The record, if the caller may `verb` it. Who may not learns nothing about whether it is there."""
+        """The record, if the caller may `verb` it. Who may not learns nothing about whether it is there.
+
+        Save where `told_missing` says so.
+        """
+        if verb in self.told_missing and await self.find(tx, record_id) is None:
+            raise self.missing(record_id)
         return await self.found_for(tx, ctx, f"{verb}_{self.singular}", record_id)
 
     async def found_for(self, tx: Tx, ctx: Context, action: str, record_id: str) -> R:
