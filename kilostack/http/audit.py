@@ -1,13 +1,15 @@
 """Every request that changes something becomes a record: made from what the HTTP layer knows, written in order.
 
 Records of one moment are written together. The answer to a change waits until its record is on disk; refusals and log
-ins, after which nothing is other than before, do not wait for theirs.
+ins, after which nothing is other than before, do not wait for theirs, which are gathered a little longer: to write each
+by itself would cost as much as to make a token.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -24,6 +26,7 @@ _READS = frozenset({"GET", "HEAD"})
 _TOGETHER = 500
 _MOST_WAITING = 20_000
 _AGAIN_S = 1.0
+_GATHERED_S = 0.05
 _LONGEST = 64
 _encode = msgspec.json.Encoder().encode
 
@@ -82,6 +85,9 @@ class AuditLog:
     def __init__(self, db: Database, world: World, chain: Chain) -> None:
         self._db, self._world, self._chain = db, world, chain
         self._queue: list[_Waiting] = []
+        #: somebody waits for what is in the queue
+        self._urgent = asyncio.Event()
+        self._closing = False
         self._pump: asyncio.Task[None] | None = None
 
     async def answered(self, api: Api, request: Request, response: Response) -> None:
@@ -96,26 +102,42 @@ class AuditLog:
             _LOG.error("an audit record has no room and is kept here alone: %s", text)
             return
         self._queue.append((text, written))
+        if is_change:
+            self._urgent.set()
         if self._pump is None or self._pump.done():
             self._pump = self._world.spawn(self._write(), "audit")
         if written is not None:
             await written
 
     async def close(self) -> None:
-        """Write what waits."""
+        """Write what waits; what cannot be written now goes to the log of the process."""
+        self._closing = True
         if self._pump is not None and not self._pump.done():
+            self._urgent.set()
             await asyncio.gather(self._pump, return_exceptions=True)
 
     async def _write(self) -> None:
         try:
             while self._queue:
+                await self._gathered()
                 batch = self._queue[:_TOGETHER]
+                if len(batch) == len(self._queue):
+                    self._urgent.clear()
                 if await self._written(batch):
                     del self._queue[: len(batch)]
+                elif self._closing:
+                    _LOG.error("audit records that were not written: %s", " ".join(text for text, _ in self._queue))
+                    return
                 else:
                     await self._world.sleep(_AGAIN_S)
         finally:
             _release(self._queue)
+
+    async def _gathered(self) -> None:
+        """Until somebody waits, or a moment has passed."""
+        with suppress(TimeoutError):
+            async with self._world.timeout(_GATHERED_S):
+                await self._urgent.wait()
 
     async def _written(self, batch: list[_Waiting]) -> bool:
         texts = [text for text, _ in batch]

@@ -61,6 +61,7 @@ class Cloud:
         return (await self.client.request(method, path, token=token, **more)).status
 
     async def records(self) -> list[Record]:
+        """Of a cloud that has been stopped."""
         await self.log.close()
         rows = await self.db.read(lambda tx: store.page_after(tx, 0))
         assert (await store.verify(self.db, CHAIN)).problems == []
@@ -193,3 +194,12 @@ async def test_without_room_the_change_is_answered_and_its_record_follows(
     full.full = False
     assert await cloud.ask("DELETE", "/compute/v9/things/2") == 204
     assert [record.target["id"] for record in await cloud.records()] == ["1", "2"]
+
+
+async def test_a_cloud_that_ends_without_room_says_what_is_missing(
+    make_sqlite: MakeDatabase, world: RealWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    cloud = Cloud(Full(await make_sqlite(store.META)), world)
+    assert await cloud.ask("DELETE", "/compute/v9/things/17") == 204
+    await cloud.log.close()
+    assert '"target":{"id":"17"}' in caplog.text
