@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from joserfc import jwk, jws, jwt
-from joserfc.errors import JoseError
+from joserfc.errors import JoseError, SecurityWarning
 
 from kilostack.core.errors import Forbidden, Unauthenticated, Unavailable
 from kilostack.core.world import World
@@ -164,7 +165,10 @@ def _opened(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _signed(text: str, key: jwk.Key) -> bool:
     try:
-        jwt.decode(text, key, algorithms=_ALGORITHMS)
+        with warnings.catch_warnings():
+            # old names of algorithms are the provider's affair
+            warnings.simplefilter("ignore", SecurityWarning)
+            jwt.decode(text, key, algorithms=_ALGORITHMS)
     except (JoseError, ValueError, TypeError, RecursionError):
         return False
     return True

@@ -11,6 +11,7 @@ from kilostack.bus.hints import LocalHints
 from kilostack.core.secret import Secret
 from kilostack.core.vault import Vault
 from kilostack.core.world import Micros, RealWorld
+from kilostack.drivers.web.port import Web
 from kilostack.http.verifier import Verifier
 from kilostack.identity.app.bootstrap import ServicePlace
 from kilostack.identity.app.ground import IdentityParts
@@ -91,6 +92,17 @@ class IdentityCloud:
         return str(found["id"])
 
 
+async def somebody(cloud: IdentityCloud, name: str, **fields: Any) -> str:
+    """A user with role member on project demo; the id."""
+    admin = await cloud.admin()
+    made = await cloud.ask("POST", "/users", admin, json={"user": {"name": name, "password": "pw", **fields}})
+    assert made.status == 201, made.body
+    user_id, role = made.json()["user"]["id"], await cloud.id_of("roles", "member")
+    path = f"/projects/{await cloud.id_of('projects', 'demo')}/users/{user_id}/roles/{role}"
+    assert (await cloud.ask("PUT", path, admin)).status == 204
+    return str(user_id)
+
+
 def on_project(name: str) -> dict[str, Any]:
     return {"project": {"name": name, "domain": {"name": "Default"}}}
 
@@ -108,11 +120,19 @@ def settings() -> IdentitySettings:
 
 
 @pytest.fixture
-async def cloud(make_sqlite: MakeDatabase, clock: ClockWorld, settings: IdentitySettings) -> IdentityCloud:
+def web() -> Web | None:
+    """Where identity providers publish their keys; the web itself unless a module says other."""
+    return None
+
+
+@pytest.fixture
+async def cloud(
+    make_sqlite: MakeDatabase, clock: ClockWorld, settings: IdentitySettings, web: Web | None
+) -> IdentityCloud:
     """Seeded as a new cloud is."""
     hints, calls = LocalHints(clock), LocalCalls(clock)
     db = await make_sqlite(META, hint=hints.send)
-    service = IdentityService(IdentityParts(db=db, world=clock, vault=Vault(b"m" * 32), settings=settings))
+    service = IdentityService(IdentityParts(db=db, world=clock, vault=Vault(b"m" * 32), settings=settings, web=web))
     await service.bootstrap(Secret(ADMIN), Secret(DEMO), PLACES)
     await service.start()
     calls.serve(service.answers)
