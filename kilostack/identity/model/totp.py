@@ -8,6 +8,8 @@ import hmac
 
 _STEP_S = 30
 _DIGITS = 6
+#: in bytes, as RFC 4226 demands: the passcodes of a shorter one could be found out
+_SHORTEST_KEY = 16
 #: how many steps before the current one are taken: clocks differ, and people are slow
 _STEPS_BEFORE = 1
 
@@ -20,6 +22,8 @@ def step_of(passcode: str, seed: str, now: int) -> int | None:
     try:
         key = base64.b32decode(seed + "=" * (-len(seed) % 8))
     except (binascii.Error, ValueError):
+        return None
+    if len(key) < _SHORTEST_KEY:
         return None
     current = now // (_STEP_S * 1_000_000)
     found = None

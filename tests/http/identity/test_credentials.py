@@ -14,18 +14,7 @@ from keystoneclient.contrib.ec2.utils import Ec2Signer
 
 from kilostack.identity.store.credentials import CREDENTIALS
 from tests.http.cloud import Answer, cases, play
-from tests.http.identity.conftest import DEMO, IdentityCloud, on_project
-
-
-async def somebody(cloud: IdentityCloud, name: str, **fields: Any) -> str:
-    """A user with role member on project demo; the id."""
-    admin = await cloud.admin()
-    made = await cloud.ask("POST", "/users", admin, json={"user": {"name": name, "password": "pw", **fields}})
-    assert made.status == 201, made.body
-    user_id, role = made.json()["user"]["id"], await cloud.id_of("roles", "member")
-    path = f"/projects/{await cloud.id_of('projects', 'demo')}/users/{user_id}/roles/{role}"
-    assert (await cloud.ask("PUT", path, admin)).status == 204
-    return str(user_id)
+from tests.http.identity.conftest import DEMO, IdentityCloud, on_project, somebody
 
 
 async def test_every_operation(cloud: IdentityCloud) -> None:
