@@ -50,6 +50,8 @@ class RegisteredLimit(msgspec.Struct, frozen=True, kw_only=True):
     description: str | None = None
     #: how many limits there are in its place
     uses: int = 0
+    #: how often it was locked; whoever read the limits before somebody else's turn has to read them again
+    turn: int = 0
     generation: int = 1
     revision: int = 1
 

@@ -49,12 +49,17 @@ LIMIT_LIST = Collection(
 )
 
 _REGISTERED = tables.REGISTERED_LIMITS
-_count = Query(update(_REGISTERED).where(_REGISTERED.c.id == p("id")).values(uses=_REGISTERED.c.uses + p("more")))
+_lock = Query(
+    update(_REGISTERED)
+    .where(_REGISTERED.c.id == p("id"))
+    # a row that is only locked does not tell MariaDB that what was read before may be old
+    .values(uses=_REGISTERED.c.uses + p("more"), turn=_REGISTERED.c.turn + 1)
+)
 
 
 async def lock(tx: Tx, registered_id: str, more: int = 0) -> RegisteredLimit | None:
     """Keep others from changing a registered limit and its limits until this unit ends, and count `more` of these."""
-    await tx.run(_count, id=registered_id, more=more)
+    await tx.run(_lock, id=registered_id, more=more)
     return await REGISTERED_LIMITS.find(tx, id=registered_id)
 
 

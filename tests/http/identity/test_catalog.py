@@ -180,7 +180,7 @@ async def test_a_catalog_may_say_whose_it_is(cloud: IdentityCloud) -> None:
 async def test_a_catalog_only_where_it_is_wanted_and_makes_sense(cloud: IdentityCloud) -> None:
     admin = await cloud.admin()
     assert "catalog" in (await cloud.log_in("admin", ADMIN, on_project("admin"))).json()["token"]
-    body = {
+    body: dict[str, Any] = {
         "auth": {
             "identity": {"methods": ["token"], "token": {"id": admin}},
             "scope": on_project("admin"),
@@ -266,6 +266,6 @@ async def test_ids_that_make_no_sense(cloud: IdentityCloud, path: str) -> None:
     admin = await cloud.admin()
     for garbage in ("nothing", "%C3%BC", "%00", "'", "x" * 5000, "..", "%F0%9F%A6%8A"):
         for method in ("GET", "DELETE", "PUT"):
-            body = {"region": {}} if path == "/regions/{}" and method == "PUT" else None
+            body: Any = {"region": {}} if path == "/regions/{}" and method == "PUT" else None
             answer = await cloud.ask(method, path.replace("{}", garbage), admin, json=body)
             assert answer.status in (201, 204, 400, 404, 405), (method, garbage, answer)

@@ -7,8 +7,8 @@ from sqlalchemy import Table, UniqueConstraint
 from kilostack.identity.store.tables.meta import META
 from kilostack.store import sql
 
-#: `region_id` is empty for a limit of no region; `uses` counts the limits that stand in place of this default, and the
-#: row is what they are locked by
+#: `region_id` is empty for a limit of no region; `uses` counts the limits that stand in place of this default; the row
+#: is what they are locked by, and `turn` rises with each lock
 REGISTERED_LIMITS = Table(
     "registered_limits",
     META,
@@ -19,6 +19,7 @@ REGISTERED_LIMITS = Table(
     sql.integer("default_limit"),
     sql.text("description", null=True),
     sql.integer("uses"),
+    sql.integer("turn"),
     *sql.counters(),
     UniqueConstraint("service_id", "region_id", "resource_name"),
 )
