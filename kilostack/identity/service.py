@@ -34,6 +34,7 @@ from kilostack.identity.api import (
 )
 from kilostack.identity.app.bootstrap import Bootstrap, ServicePlace
 from kilostack.identity.app.ground import Ground, IdentityParts
+from kilostack.identity.app.limits import Limits
 from kilostack.identity.app.methods.application_credential import ApplicationCredentialMethod
 from kilostack.identity.app.methods.mapped import MappedMethod, OpenidMethod, Saml2Method
 from kilostack.identity.app.methods.oauth1 import OAuth1Method
@@ -64,6 +65,7 @@ class IdentityService:
         ground = Ground(parts)
         self._signing = Signing(ground)
         self._bootstrap = Bootstrap(ground)
+        self._limits = Limits(ground)
         issuing = Tokens(ground, self._signing)
         # tokens list theirs in this order, which is upstream's
         methods = (
@@ -87,7 +89,8 @@ class IdentityService:
         self.answers.add(CHANGES, self._changes)
 
     async def start(self) -> None:
-        """Have a signing key; from now on tokens are issued. Raises `WrongMasterKey`."""
+        """Have a signing key; from now on tokens are issued. Raises `WrongMasterKey` or `TreeTooDeep`."""
+        await self._limits.check_depth()
         await self._signing.prepare()
         self._parts.world.spawn(self._prune(), "identity-prune")
 

@@ -35,6 +35,12 @@ MODELS: Mapping[ModelName, LimitModel] = {
 }
 
 
+def deepest(name: ModelName, most: int) -> int:
+    """How many levels of projects a domain may hold under a model, where `most` is what may be anyway."""
+    limit = MODELS[name].deepest
+    return most if limit is None else min(most, limit)
+
+
 class TreeTooDeep(Exception):
     """There are projects at a level that the chosen limit model does not know."""
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from kilostack.identity.app.settings import IdentitySettings
 from tests.http.cloud import cases, play
 from tests.http.identity.conftest import ADMIN, DEMO, IdentityCloud, on_project
 
@@ -227,6 +228,33 @@ async def test_limits_that_one_may_see(cloud: IdentityCloud) -> None:
             assert answer.status == (200 if allowed else 403), (persona, limit, seen)
     unscoped = (await cloud.log_in("demo", DEMO, {"unscoped": {}})).headers["x-subject-token"]
     assert (await cloud.ask("GET", "/limits", unscoped)).json()["limits"] == []
+
+
+@pytest.mark.parametrize("settings", [IdentitySettings(limit_model="strict_two_level")])
+async def test_the_two_level_model(cloud: IdentityCloud) -> None:
+    admin = await cloud.admin()
+    assert (await cloud.ask("GET", "/limits/model", admin)).json()["model"]["name"] == "strict_two_level"
+    above, made = "default", []
+    for level, wanted in enumerate((201, 201, 403)):
+        new = {"project": {"name": f"level-{level}", "parent_id": above}}
+        answer = await cloud.ask("POST", "/projects", admin, json=new)
+        assert answer.status == wanted
+        if wanted == 201:
+            above = str(answer.json()["project"]["id"])
+            made.append(above)
+    service, _ = await _service(cloud, admin, "counted")
+    about = {"service_id": service, "resource_name": "r"}
+    await cloud.ask("POST", "/registered_limits", admin, json={"registered_limits": [about | {"default_limit": 5}]})
+    for value, owner, wanted in (
+        (6, {"project_id": made[0]}, 403),
+        (5, {"project_id": made[0]}, 201),
+        (4, {"domain_id": "default"}, 403),
+        (7, {"domain_id": "default"}, 201),
+        (8, {"project_id": made[1]}, 403),
+    ):
+        body = {"limits": [about | {"resource_limit": value} | owner]}
+        answer = await cloud.ask("POST", "/limits", admin, json=body)
+        assert answer.status == wanted, (value, owner, answer)
 
 
 async def test_events_of_revocation(cloud: IdentityCloud) -> None:
