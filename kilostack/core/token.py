@@ -32,7 +32,11 @@ class BadToken(Exception):
 
 
 class UnknownKey(BadToken):
-    """Looks like a token, but names a key that is not known (yet)."""
+    """Looks like a token, but names a key that is not known (yet): `key` is what it calls it."""
+
+    def __init__(self, key: bytes) -> None:
+        super().__init__("signed with an unknown key")
+        self.key = key
 
 
 class TrustClaims(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -294,7 +298,7 @@ class PublicKeys:
         if not payload or head[:1] != version:
             raise BadToken("not a token")
         if (key := self._keys.get(head[1:])) is None:
-            raise UnknownKey("signed with an unknown key")
+            raise UnknownKey(head[1:])
         try:
             key.verify(signature, head + payload)
         except InvalidSignature:

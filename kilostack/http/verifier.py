@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterable
 
@@ -22,6 +23,9 @@ _POLL_S = 1.0
 _SHORTEST_S = 0.1
 #: a feed that is older than this may hide a revocation for too long: writes stop
 _STALE_S = 30.0
+#: for how long a key that identity did not know is not asked about again
+_STRANGE_S = 60.0
+_MOST_STRANGE = 1000
 _NO = "The request you have made requires authentication."
 
 
@@ -69,6 +73,11 @@ class Verifier:
         self._cache: dict[str, _Entry] = {}
         self._last = 0
         self._fresh_at: float | None = None
+        #: how often identity was asked, when last, and the last time of these that it answered
+        self._asked, self._asked_at, self._answered = 0, 0.0, 0
+        self._look: asyncio.Task[None] | None = None
+        #: keys that identity does not know, and since when
+        self._strange: dict[bytes, float] = {}
 
     async def start(self) -> None:
         """Follow identity from now on. Returns after the first try, whether or not identity answered."""
@@ -106,11 +115,8 @@ class Verifier:
             raise errors.Unavailable("Tokens cannot be checked yet; try again.", retry_after_s=1)
         try:
             claims = self._keys.read(token)
-        except UnknownKey:
-            # a key can be younger than the last look; whoever makes such tokens up must not make us ask each time
-            if self._world.monotonic() - self._fresh_at > _SHORTEST_S:
-                await self._try_follow()
-            claims = self._read_again(token)
+        except UnknownKey as error:
+            claims = await self._read_later(token, error.key)
         except BadToken:
             raise errors.Unauthenticated(_NO) from None
         # -1: the revocations are yet to be looked at
@@ -119,11 +125,41 @@ class Verifier:
             del self._cache[next(iter(self._cache))]
         return entry
 
-    def _read_again(self, token: str) -> Claims:
+    async def _read_later(self, token: str, key: bytes) -> Claims:
+        """The claims of a token whose key may be younger than the last look."""
+        strange_since = self._strange.get(key)
+        if strange_since is not None and self._world.monotonic() - strange_since < _STRANGE_S:
+            raise errors.Unauthenticated(_NO)
+        await self._look_again()
         try:
             return self._keys.read(token)
+        except UnknownKey:
+            # a key is known to identity before it signs anything: what is unknown now never was one
+            self._strange[key] = self._world.monotonic()
+            if len(self._strange) > _MOST_STRANGE:
+                del self._strange[next(iter(self._strange))]
+            raise errors.Unauthenticated(_NO) from None
         except BadToken:
             raise errors.Unauthenticated(_NO) from None
+
+    async def _look_again(self) -> None:
+        """Return when identity has been asked, and has answered, after now. Raises `Unavailable`.
+
+        However many wait, identity is asked once for all of them, and never faster than one time in `_SHORTEST_S`.
+        """
+        asked = self._asked
+        for _ in range(2):
+            if self._look is None or self._look.done():
+                self._look = self._world.spawn(self._look_soon(), "token-keys")
+            # the first may have asked before now
+            await asyncio.shield(self._look)
+            if self._answered > asked:
+                return
+        raise errors.Unavailable("The token cannot be checked yet; try again.", retry_after_s=1)
+
+    async def _look_soon(self) -> None:
+        await self._world.sleep(max(0.0, self._asked_at + _SHORTEST_S - self._world.monotonic()))
+        await self._try_follow()
 
     def _check_fresh(self) -> None:
         if self._fresh_at is None or self._world.monotonic() - self._fresh_at > _STALE_S:
@@ -142,7 +178,8 @@ class Verifier:
             _LOG.exception("what identity tells cannot be followed")
 
     async def _follow(self) -> None:
-        asked_at = self._world.monotonic()
+        asked_at = self._asked_at = self._world.monotonic()
+        asked = self._asked = self._asked + 1
         actor = Actor(ctx=context.internal("req-" + self._world.new_id()))
         rules = await self._calls.call(CHANGES, ChangesAsked(self._last), actor)
         if rules.last < self._last:
@@ -152,6 +189,7 @@ class Verifier:
             self._last = 0
             rules = await self._calls.call(CHANGES, ChangesAsked(0), actor)
         self._take(rules)
+        self._answered = max(self._answered, asked)
         self._fresh_at = asked_at if self._fresh_at is None else max(asked_at, self._fresh_at)
 
     def _take(self, rules: TokenRules) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -200,6 +201,33 @@ async def test_a_new_key_is_asked_for_once(site: Site) -> None:
         )
         assert await site.refused(stranger.sign(claims))
     assert len(site.identity.asked) == asked + 1
+
+
+async def test_a_key_made_right_after_the_last_look_is_found(site: Site) -> None:
+    """Nobody who was just given a token may be told that it is none."""
+    await site.verifier.start()
+    for number in range(2, 6):
+        site.identity.keys.append(Ed25519PrivateKey.from_private_bytes(str(number).encode() * 32))
+        assert not await site.refused(site.identity.token("a", key=number - 1))
+
+
+async def test_many_with_a_new_key_make_one_question(site: Site) -> None:
+    await site.verifier.start()
+    site.identity.keys.append(Ed25519PrivateKey.from_private_bytes(b"2" * 32))
+    tokens = [site.identity.token(str(number), key=1) for number in range(50)]
+    assert not any(await asyncio.gather(*(site.refused(token) for token in tokens)))
+    assert len(site.identity.asked) == 2
+
+
+async def test_a_new_key_that_cannot_be_asked_for_is_nobodys_fault(site: Site) -> None:
+    await site.verifier.start()
+    site.identity.keys.append(Ed25519PrivateKey.from_private_bytes(b"2" * 32))
+    site.identity.broken = Unavailable("down")
+    token = site.identity.token("a", key=1)
+    with pytest.raises(Unavailable):
+        await site.verifier.context(token, writing=False)
+    site.identity.broken = None
+    assert not await site.refused(token)
 
 
 async def test_a_key_that_is_gone_signs_nobody_in(site: Site) -> None:
