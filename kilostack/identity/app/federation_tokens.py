@@ -158,7 +158,7 @@ def _opened(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
             raise ValueError("too long")
         found = jws.extract_compact(text.encode("ascii"))
         claims = msgspec.json.decode(found.payload, type=dict[str, Any])
-    except (JoseError, ValueError, TypeError, RecursionError):
+    except (JoseError, msgspec.MsgspecError, ValueError, TypeError, RecursionError):
         raise Unauthenticated(REJECTED) from None
     return dict(found.headers()), claims
 

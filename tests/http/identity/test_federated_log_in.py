@@ -334,9 +334,14 @@ async def test_a_public_key_is_no_shared_secret(cloud: IdentityCloud, provider: 
     assert (await provider.log_in(f"{head}.{claims}.AAAA")).status == 401
 
 
+_HEAD = "eyJhbGciOiJSUzI1NiJ9"
+_NO_CLAIMS = f"{_HEAD}.bnVsbA.AAAA"
+_DEEP = f"{_HEAD}.{base64.urlsafe_b64encode(b'[' * 5000).decode().rstrip('=')}.AAAA"
+
+
 async def test_garbage_is_refused(cloud: IdentityCloud, provider: Provider) -> None:
     await known(cloud, await cloud.admin(), local=_USER)
-    for garbage in ("", ".", "..", "a.b.c", "e30.e30.", "x" * 40_000, "W10.W10.W10", "\xff", "bnVsbA.bnVsbA.bnVsbA"):
+    for garbage in ("", ".", "..", "a.b.c", "e30.e30.", "x" * 40_000, "W10.W10.W10", "\xff", _NO_CLAIMS, _DEEP):
         assert (await provider.log_in(garbage)).status == 401, garbage
     for header in ("Basic eDp5", "Bearer", "bearer  ", ""):
         path = "/OS-FEDERATION/identity_providers/acme/protocols/openid/auth"
