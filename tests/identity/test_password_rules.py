@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -117,3 +119,12 @@ def test_what_is_kept_of_the_past() -> None:
     assert [PasswordRules(unique_last_password_count=count).remembered for count in (0, 1, 2, 5)] == [0, 0, 1, 4]
     strong = PasswordRules(password_regex=r"\d+$")
     assert strong.is_strong("123") and not strong.is_strong("a1") and PasswordRules().is_strong("")
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [({"password_regex": "("}, "password_regex"), ({"lockout_duration_s": -1}, "lockout_duration_s")],
+)
+def test_rules_that_make_no_sense_are_refused(fields: dict[str, Any], named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        PasswordRules(**fields)

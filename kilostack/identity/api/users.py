@@ -7,7 +7,7 @@ from typing import Any
 from kilostack.core.secret import Secret
 from kilostack.http.messages import Request, Response
 from kilostack.http.routes import Route
-from kilostack.http.schemas import objects, wrapped
+from kilostack.http.schemas import Schema, objects, wrapped
 from kilostack.identity.api.collections import asked, page
 from kilostack.identity.api.parts import (
     BOOLEAN,
@@ -21,6 +21,7 @@ from kilostack.identity.api.parts import (
     show_time,
 )
 from kilostack.identity.api.projects import show_project
+from kilostack.identity.api.queries import check_query
 from kilostack.identity.app.federated_identities import FILTERS as FEDERATED
 from kilostack.identity.app.ground import Ground
 from kilostack.identity.app.own_password import OwnPassword
@@ -71,6 +72,9 @@ PASSWORD = wrapped(
         ["password", "original_password"],
     ),
 )
+
+#: what lists of users and groups want of their parameters; others are ignored
+QUERY = Schema(objects({"name": NAME, "domain_id": ID, "sort_dir": {"enum": ["asc", "desc"]}}, extra=True))
 
 
 def show_user(record: User, base: str) -> Shown:
@@ -124,6 +128,7 @@ class UsersApi:
         )
 
     async def _list(self, request: Request) -> Response:
+        check_query(request, QUERY)
         ask = asked(request, {**FILTERS, **FEDERATED})
         found = await self._users.page(request.ctx, ask)
         shown = [show_user(record, request.base) for record in found]

@@ -15,7 +15,10 @@ _DAY = 24 * 3600 * _SECOND
 
 
 class PasswordRules(msgspec.Struct, frozen=True, kw_only=True):
-    """What an operator may ask of passwords; 0 and None ask for nothing. Days are whole days."""
+    """What an operator may ask of passwords; 0 and None ask for nothing. Days are whole days.
+
+    Raises `ValueError` for what makes no sense.
+    """
 
     #: how many passwords of a user, the present one included, a new one must differ from
     unique_last_password_count: int = 2
@@ -34,6 +37,17 @@ class PasswordRules(msgspec.Struct, frozen=True, kw_only=True):
     lockout_duration_s: int = 5
     #: whoever has not logged in for so long is disabled
     disable_user_account_days_inactive: int = 0
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if isinstance(value, int) and value < 0:
+                raise ValueError(f"{name} is {value}: it must be 0 or more")
+        if self.password_regex is not None:
+            try:
+                re.compile(self.password_regex)
+            except re.error as error:
+                raise ValueError(f"password_regex {self.password_regex!r} is no pattern: {error}") from None
 
     def is_strong(self, password: str) -> bool:
         return self.password_regex is None or re.match(self.password_regex, password) is not None

@@ -314,7 +314,7 @@ async def test_garbage_gets_no_500(cloud: IdentityCloud) -> None:
             *((method, f"/groups/{garbage}") for method in ("GET", "DELETE")),
             *((method, f"/groups/{garbage}/users/{user}") for method in ("GET", "PUT", "DELETE")),
             *(("GET", path) for path in (f"/groups/{garbage}/users", f"/users/{garbage}/groups")),
-            ("GET", f"/users?name={garbage}&idp_id={garbage}&domain_id={garbage}"),
+            ("GET", f"/users?name={garbage}&idp_id={garbage}&unique_id={garbage}"),
             ("GET", f"/users?password_expires_at={garbage}"),
             ("GET", f"/users?password_expires_at=lt:{garbage}"),
             ("GET", f"/users?name__icontains={garbage}&password_expires_at__contains={garbage}"),
