@@ -55,7 +55,7 @@ _KNOWN = frozenset(
         *("id", "deleted_at", "links", "roles_links"),
     }
 )
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z?")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z?", re.ASCII)
 
 
 def show_trust(trust: Trust, base: str) -> Shown:
