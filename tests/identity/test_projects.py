@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
+from asyncmy.errors import OperationalError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kilostack.core.context import internal
+from kilostack.core.vault import Vault
+from kilostack.core.world import RealWorld
+from kilostack.identity.app.ground import Ground, IdentityParts
+from kilostack.identity.app.projects import Projects
 from kilostack.identity.model.projects import Domain, IdTree, Project, parents_as_ids, subtree_as_ids
-from kilostack.identity.store.projects import DOMAINS, PROJECT_LIST, PROJECTS, parents_of, subtree_of
+from kilostack.identity.store.projects import DOMAINS, PROJECT_LIST, PROJECTS, find_project, parents_of, subtree_of
 from kilostack.identity.store.tables import META
-from kilostack.store.database import Tx
+from kilostack.store.database import Database, Tx
 from kilostack.store.lists import Ask, Where
 from tests.conftest import MakeDatabase
+from tests.databases import by_hand
+from tests.identity.conftest import Site
 
 
 def _project(number: int, parent: int) -> Project:
@@ -110,3 +119,43 @@ async def test_parts_of_names(make_database: MakeDatabase, pattern: str, found: 
 
     assert await names("like", pattern) == found
     assert await names("ilike", "ab%") == {"ab_c", "abxc", "AB%C"}
+
+
+async def _tree_of(make: MakeDatabase, world: RealWorld) -> tuple[Database, Projects]:
+    db = await make(META)
+    site = Site(db, world)
+    await site.seed(site.service())
+    return db, Projects(Ground(IdentityParts(db=db, world=world, vault=Vault(b"m" * 32))))
+
+
+@pytest.mark.mariadb
+@pytest.mark.parametrize("parent", ["project", "domain"])
+async def test_a_parent_is_not_removed_under_a_new_child(
+    make_mariadb: MakeDatabase, world: RealWorld, parent: str
+) -> None:
+    """Whoever saw the parent without children, before one came, does not get to remove it."""
+    db, projects = await _tree_of(make_mariadb, world)
+    ctx = internal("req-1")
+    top = await projects.create(ctx, {"name": "top", **({"is_domain": True} if parent == "domain" else {})})
+    child = {"name": "child", "domain_id": top.domain_id or top.id, "parent_id": top.id}
+    async with by_hand(db) as other:
+        assert await PROJECTS.count(other.tx, parent_id=top.id) == 0
+        assert await find_project(other.tx, top.id) is not None
+        await projects.create(ctx, child)
+        with pytest.raises(OperationalError, match="1020"):
+            await (DOMAINS if parent == "domain" else PROJECTS).delete(other.tx, id=top.id)
+
+
+@pytest.mark.mariadb
+async def test_a_parent_is_not_disabled_under_a_child_that_is_enabled(
+    make_mariadb: MakeDatabase, world: RealWorld
+) -> None:
+    db, projects = await _tree_of(make_mariadb, world)
+    ctx = internal("req-1")
+    top = await projects.create(ctx, {"name": "top"})
+    child = await projects.create(ctx, {"name": "child", "parent_id": top.id, "enabled": False})
+    async with by_hand(db) as other:
+        seen = await PROJECTS.get(other.tx, id=top.id)
+        await projects.update(ctx, child.id, {"enabled": True})
+        with pytest.raises(OperationalError, match="1020"):
+            await PROJECTS.update(other.tx, msgspec.structs.replace(seen, enabled=False))

@@ -23,7 +23,7 @@ from kilostack.identity.api.parts import (
     pair,
 )
 from kilostack.identity.app.ground import Ground
-from kilostack.identity.app.projects import Domains, Family, Projects, ProjectTags, ProjectTree, Tags
+from kilostack.identity.app.projects import Domains, Projects, ProjectTags, ProjectTree, Relatives, Tags
 from kilostack.identity.model.projects import Domain, Project
 
 _NAME = NAME | {"maxLength": 64}
@@ -102,27 +102,20 @@ class ProjectsApi(CollectionApi[Project]):
         self._tree = ProjectTree(projects)
 
     async def _show(self, request: Request) -> Response:
-        asked = {name for name in _FAMILY if request.query.first(name) not in (None, "0")}
+        asked = {kind for kind in Relatives if request.query.first(kind) not in (None, "0")}
         if not asked:
             return await super()._show(request)
-        family = await self._tree.family(request.ctx, request.params["record_id"])
+        project, family = await self._tree.family(request.ctx, request.params["record_id"], asked)
         for name in ("parents", "subtree"):
             if {f"{name}_as_list", f"{name}_as_ids"} <= asked:
                 raise BadRequest(f"Cannot use {name}_as_list and {name}_as_ids query params at the same time.")
-        shown = show_project(family.project, request.base)
-        for name in asked:
-            shown[name.partition("_")[0]] = _relatives(family, name, request.base)
+        shown = show_project(project, request.base)
+        for kind, found in family.items():
+            if isinstance(found, list):
+                shown[kind.partition("_")[0]] = [{"project": show_project(one, request.base)} for one in found]
+            else:
+                shown[kind.partition("_")[0]] = found
         return Response(200, {"project": shown})
-
-
-_FAMILY = ("parents_as_list", "parents_as_ids", "subtree_as_list", "subtree_as_ids")
-
-
-def _relatives(family: Family, name: str, base: str) -> Any:
-    if name.endswith("_as_ids"):
-        return family.parent_ids if name.startswith("parents") else family.subtree_ids
-    listed = family.parents if name.startswith("parents") else family.subtree
-    return [{"project": show_project(one, base)} for one in listed]
 
 
 class TagsApi:

@@ -16,7 +16,7 @@ from kilostack.identity.store.domain_config import DOMAIN_OPTIONS
 from kilostack.identity.store.projects import DOMAINS
 from kilostack.store.database import Tx
 
-_PURPOSE = "domain option"
+PURPOSE = "domain option"
 _COMPLIANCE = "security_compliance"
 
 
@@ -45,7 +45,11 @@ class DomainConfigs:
                 "Reading security compliance information for any domain other than the default domain is not "
                 "allowed or supported"
             )
-        readable: dict[str, Any] = {"password_regex": None, "password_regex_description": None}
+        rules = self._ground.settings.passwords
+        readable: dict[str, Any] = {
+            "password_regex": rules.password_regex,
+            "password_regex_description": rules.password_regex_description or None,
+        }
         if part.option and part.option not in readable:
             raise model.invalid(
                 "Reading security compliance values other than password_regex and password_regex_description is "
@@ -118,7 +122,7 @@ class DomainConfigs:
             for name, value in options.items():
                 option = DomainOption(domain_id=domain_id, group=group, option=name, value=value)
                 if option.is_sensitive:
-                    sealed = self._ground.vault.seal(_PURPOSE, msgspec.json.encode(value))
+                    sealed = self._ground.vault.seal(PURPOSE, msgspec.json.encode(value))
                     option = msgspec.structs.replace(option, value=sealed)
                 made.append(option)
         return made

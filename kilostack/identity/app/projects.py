@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ from kilostack.identity.app.resources import (
     given,
     immutable_after,
 )
+from kilostack.identity.model.limits import deepest
 from kilostack.identity.model.projects import DEFAULT_DOMAIN, Domain, IdTree, Project, parents_as_ids, subtree_as_ids
 from kilostack.identity.store.projects import (
     DOMAIN_LIST,
@@ -30,6 +32,7 @@ from kilostack.identity.store.projects import (
     PROJECT_LIST,
     PROJECTS,
     find_project,
+    hold_parent,
     parents_of,
     subtree_of,
 )
@@ -181,12 +184,15 @@ class Projects(Resources[Project]):
             raise BadRequest(
                 f"cannot create a project in a branch containing a disabled project: {disabled.id}", field="parent_id"
             )
-        if len(parents) > _DEEPEST:
+        if len(parents) > deepest(self.ground.settings.limit_model, _DEEPEST):
             raise Forbidden(f"Max hierarchy depth reached for {record.parent_id} branch.")
+        await hold_parent(tx, record)
 
     async def check_change(self, tx: Tx, old: Project, new: Project) -> None:
-        if new.enabled and not old.enabled and any(not parent.enabled for parent in await parents_of(tx, new)):
-            raise Forbidden(f"Cannot enable project {new.id} since it has disabled parents")
+        if new.enabled and not old.enabled:
+            if any(not parent.enabled for parent in await parents_of(tx, new)):
+                raise Forbidden(f"Cannot enable project {new.id} since it has disabled parents")
+            await hold_parent(tx, new)
         if old.enabled and not new.enabled and any(below.enabled for below in await subtree_of(tx, new.id)):
             raise Forbidden(f"Cannot disable project {new.id} since its subtree contains enabled projects.")
 
@@ -229,14 +235,17 @@ class Projects(Resources[Project]):
         )
 
 
-class Family(msgspec.Struct, frozen=True, kw_only=True):
-    """A project with what is above and below it. Lists hold only projects on which the caller has a role."""
+class Relatives(StrEnum):
+    """What a project may be shown with. Lists hold only projects on which the caller has a role."""
 
-    project: Project
-    parents: list[Project]
-    subtree: list[Project]
-    parent_ids: IdTree | None
-    subtree_ids: IdTree | None
+    PARENTS = "parents_as_list"
+    PARENT_IDS = "parents_as_ids"
+    SUBTREE = "subtree_as_list"
+    SUBTREE_IDS = "subtree_as_ids"
+
+
+#: of each kind that was asked for
+Family = dict[Relatives, list[Project] | IdTree | None]
 
 
 class ProjectTree:
@@ -245,22 +254,31 @@ class ProjectTree:
     def __init__(self, projects: Projects) -> None:
         self._projects = projects
 
-    async def family(self, ctx: Context, project_id: str) -> Family:
-        """Of a project that the caller may see."""
+    async def family(self, ctx: Context, project_id: str, asked: set[Relatives]) -> tuple[Project, Family]:
+        """A project that the caller may see, and its relatives."""
 
-        async def unit(tx: Tx) -> Family:
+        async def unit(tx: Tx) -> tuple[Project, Family]:
             project = await self._projects.found(tx, ctx, "get", project_id)
-            parents, subtree = await parents_of(tx, project), await subtree_of(tx, project_id)
-            own = {held.id for held in await projects_with_roles(tx, ctx.user_id)}
-            return Family(
-                project=project,
-                parents=[parent for parent in parents if parent.id in own],
-                subtree=[below for below in subtree if below.id in own],
-                parent_ids=parents_as_ids(parents),
-                subtree_ids=subtree_as_ids(project_id, subtree),
-            )
+            found: Family = {}
+            for kind in asked:
+                found[kind] = await self._relatives(tx, ctx, project, kind)
+            return project, found
 
         return await self._projects.ground.db.read(unit)
+
+    async def _relatives(
+        self, tx: Tx, ctx: Context, project: Project, kind: Relatives
+    ) -> list[Project] | IdTree | None:
+        if kind in (Relatives.PARENTS, Relatives.PARENT_IDS):
+            every = await parents_of(tx, project)
+            if kind is Relatives.PARENT_IDS:
+                return parents_as_ids(every)
+        else:
+            every = await subtree_of(tx, project.id)
+            if kind is Relatives.SUBTREE_IDS:
+                return subtree_as_ids(project.id, every)
+        own = {held.id for held in await projects_with_roles(tx, ctx.user_id)}
+        return [one for one in every if one.id in own]
 
 
 class ProjectTags:

@@ -29,8 +29,7 @@ class Resources(ABC, Generic[R]):
     collection: Collection[R]
     #: changes are told to whoever keeps a catalog
     in_catalog: ClassVar[bool] = False
-    #: the filter that keeps a list within the domain of a token for a domain; empty: only callers who may see no more
-    #: than their domain are kept there, by `domain_id`
+    #: the filter that keeps a list within the domain of a token for a domain; empty where domains do not matter
     domain_filter: ClassVar[str] = ""
     #: verbs before which everybody is told that a record is not there, as upstream tells them
     told_missing: ClassVar[frozenset[str]] = frozenset()
@@ -140,16 +139,10 @@ class Resources(ABC, Generic[R]):
 
     def _kept(self, ctx: Context) -> Where | None:
         """What keeps a list within a domain. Raises `Forbidden` for who may see no list at all."""
-        action = f"list_{self.plural}"
-        if self.domain_filter:
-            seen = {"id": ctx.domain_id, "domain_id": ctx.domain_id}
-            own = {"domain_id": ctx.domain_id, self.singular: seen} if ctx.domain_id else {}
-            self.ground.access.check(ctx, action, own)
-            return Where(self.domain_filter, (ctx.domain_id,)) if ctx.domain_id else None
-        if self.ground.access.allows(ctx, action, {}):
-            return None
-        self.ground.access.check(ctx, action, {self.singular: {"domain_id": ctx.domain_id}})
-        return Where("domain_id", (ctx.domain_id,))
+        seen = {"id": ctx.domain_id, "domain_id": ctx.domain_id}
+        target = {"domain_id": ctx.domain_id, self.singular: seen} if self.domain_filter and ctx.domain_id else {}
+        self.ground.access.check(ctx, f"list_{self.plural}", target)
+        return Where(self.domain_filter, (ctx.domain_id,)) if target else None
 
     async def update(self, ctx: Context, record_id: str, document: dict[str, Any]) -> R:
         # before the slow part, so that nobody makes us hash who may not

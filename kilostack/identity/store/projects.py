@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Integer, String, Table, literal_column
+from sqlalchemy import Integer, String, Table, literal_column, update
 
 from kilostack.identity.model.projects import Domain, Project
 from kilostack.identity.store.tables import projects as tables
@@ -13,7 +13,7 @@ from kilostack.identity.store.tagged import has_all, has_any
 from kilostack.store.database import Tx
 from kilostack.store.lists import Collection, Filter
 from kilostack.store.records import Records
-from kilostack.store.sql import InList
+from kilostack.store.sql import InList, Query, p
 
 DOMAINS = Records(Domain, tables.DOMAINS, noun="domain")
 
@@ -87,6 +87,20 @@ async def find_project(tx: Tx, project_id: str) -> Project | None:
         return project
     domain = await DOMAINS.find(tx, id=project_id)
     return None if domain is None else domain.as_project()
+
+
+_HOLDS = tuple(
+    Query(update(table).where(table.c.id == p("id")).values(revision=table.c.revision + 1))
+    for table in (tables.PROJECTS, tables.DOMAINS)
+)
+
+
+async def hold_parent(tx: Tx, project: Project) -> None:
+    """Keep others from removing or disabling what a project is in until this unit ends.
+
+    A unit that has looked at the parent before and would write it after is run again.
+    """
+    await tx.run(_HOLDS[project.parent_id == project.domain_id], id=project.parent_id)
 
 
 async def parents_of(tx: Tx, project: Project) -> list[Project]:
