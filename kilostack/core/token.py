@@ -140,12 +140,12 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
             found += [project_subject(self.project_id), domain_subject(self.project_domain_id)]
         if self.domain_id:
             found.append(domain_subject(self.domain_id))
-        users = {self.user_id}
-        if self.trust is not None:
-            users.update((self.trust.trustor_id, *self.trust.agent_ids))
+        # the roles of a trust are lost by whoever delegated them
+        users = {self.user_id} if self.trust is None else {self.trust.trustor_id, *self.trust.agent_ids}
         for kind, scope_id in self._scopes():
-            found += [scope_subject(user_id, kind, scope_id) for user_id in sorted(users)]
-            found += [group_scope_subject(group_id, kind, scope_id) for group_id in self.group_ids]
+            for role_id, _ in self.roles:
+                found += [scope_subject(user_id, kind, scope_id, role_id) for user_id in sorted(users)]
+                found += [group_scope_subject(group_id, kind, scope_id, role_id) for group_id in self.group_ids]
         if self.credential_id:
             found.append(credential_subject(self.credential_id))
         if self.trust is not None:
@@ -220,14 +220,14 @@ def provider_subject(provider_id: str) -> str:
     return f"provider {provider_id}"
 
 
-def scope_subject(user_id: str, kind: str, scope_id: str) -> str:
-    """A user's roles on one project, domain or the system; of kind "projects", those on all projects of a domain."""
-    return f"user {user_id} {kind} {scope_id}"
+def scope_subject(user_id: str, kind: str, scope_id: str, role_id: str) -> str:
+    """A user's role on one project, domain or the system; of kind "projects", that on all projects of a domain."""
+    return f"user {user_id} {kind} {scope_id} {role_id}"
 
 
-def group_scope_subject(group_id: str, kind: str, scope_id: str) -> str:
-    """The roles that a user from elsewhere has there by a group that was mapped."""
-    return f"group {group_id} {kind} {scope_id}"
+def group_scope_subject(group_id: str, kind: str, scope_id: str, role_id: str) -> str:
+    """The role that a user from elsewhere has there by a group that was mapped."""
+    return f"group {group_id} {kind} {scope_id} {role_id}"
 
 
 def public_bytes(key: Ed25519PrivateKey) -> bytes:

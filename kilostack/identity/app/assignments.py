@@ -1,16 +1,15 @@
-"""Which roles somebody has where, everything counted; and whose tokens were made of an assignment."""
+"""Which roles somebody has where, everything counted."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
-from kilostack.core.token import group_scope_subject, scope_subject
 from kilostack.identity.model.assignments import Assignment, Place
 from kilostack.identity.model.projects import Domain, Project
-from kilostack.identity.model.roles import Role, closure, priors_of
+from kilostack.identity.model.roles import Role, closure
 from kilostack.identity.store import assignments as store
 from kilostack.identity.store.projects import DOMAINS, PROJECTS
-from kilostack.identity.store.roles import ASSIGNMENTS, IMPLICATIONS, ROLES, implied_roles
+from kilostack.identity.store.roles import ROLES, implied_roles
 from kilostack.store.database import Tx
 
 
@@ -65,51 +64,3 @@ async def _telling(tx: Tx, given: list[Assignment]) -> list[Assignment]:
         whole = {role.id for role in every if not role.domain_id}
         role_ids -= {role_id for role_id in of_domains if not reached[role_id] & whole}
     return [one for one in given if one.role_id in role_ids]
-
-
-async def made_of(tx: Tx, given: Iterable[Assignment]) -> list[str]:
-    """Subjects of exactly the tokens that were made with the help of these assignments.
-
-    Two statements at most. Call it before the assignments, members or projects are removed.
-    """
-    listed = list(given)
-    members = await store.members_of(tx, (one.actor_id for one in listed if one.actor_kind == "group"))
-    below = await _below(tx, listed)
-    found: dict[str, None] = {}
-    for one in listed:
-        users = [one.actor_id] if one.actor_kind == "user" else members.get(one.actor_id, [])
-        for kind, scope_id in _places(one, below):
-            found.update(dict.fromkeys(scope_subject(user_id, kind, scope_id) for user_id in users))
-            if one.actor_kind == "group":
-                # who brought the group with them is not among its members
-                found[group_scope_subject(one.actor_id, kind, scope_id)] = None
-    return list(found)
-
-
-async def made_of_membership(tx: Tx, group_id: str, user_ids: Iterable[str]) -> list[str]:
-    """Subjects of exactly the tokens that users have by being in a group."""
-    given = await ASSIGNMENTS.where(tx, actor_id=group_id, actor_kind="group")
-    below = await _below(tx, given)
-    places = {place for one in given for place in _places(one, below)}
-    return [scope_subject(user_id, kind, scope_id) for user_id in user_ids for kind, scope_id in sorted(places)]
-
-
-async def made_of_roles(tx: Tx, role_ids: Iterable[str]) -> list[str]:
-    """Subjects of exactly the tokens that were made of roles, or of roles that imply them."""
-    priors = priors_of(await IMPLICATIONS.where(tx))
-    return await made_of(tx, await ASSIGNMENTS.within(tx, "role_id", sorted(closure(role_ids, priors))))
-
-
-async def _below(tx: Tx, given: Iterable[Assignment]) -> dict[str, list[str]]:
-    return await store.projects_below(
-        tx, (one.scope_id for one in given if one.inherited and one.scope_kind == "project")
-    )
-
-
-def _places(one: Assignment, below: Mapping[str, list[str]]) -> list[tuple[str, str]]:
-    """Where an assignment holds, in the words of subjects."""
-    if not one.inherited:
-        return [(one.scope_kind, one.scope_id)]
-    if one.scope_kind == "domain":
-        return [("projects", one.scope_id)]
-    return [("project", project_id) for project_id in below.get(one.scope_id, [])]

@@ -11,10 +11,10 @@ import msgspec
 
 from kilostack.core.errors import Duplicate, Forbidden, NotFound, Unauthenticated
 from kilostack.core.token import user_subject
-from kilostack.identity.app.assignments import made_of
 from kilostack.identity.app.ground import Ground
 from kilostack.identity.app.projects import Projects
 from kilostack.identity.app.proof import REJECTED
+from kilostack.identity.app.taking import made_of
 from kilostack.identity.model.assignments import Assignment
 from kilostack.identity.model.federation import FederatedUser, GroupVisit, IdentityProvider
 from kilostack.identity.model.federation_rules import SYNCHRONIZES, Mapped, MappedDomain, MappedProject

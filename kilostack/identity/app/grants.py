@@ -9,9 +9,9 @@ import msgspec
 
 from kilostack.core.context import Context
 from kilostack.core.errors import BadRequest, Duplicate, Forbidden, NotFound
-from kilostack.identity.app.assignments import made_of
 from kilostack.identity.app.ground import Ground
 from kilostack.identity.app.roles import role_target
+from kilostack.identity.app.taking import made_of
 from kilostack.identity.model.assignments import Assignment
 from kilostack.identity.model.groups import Group
 from kilostack.identity.model.projects import Domain, Project

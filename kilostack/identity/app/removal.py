@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kilostack.core.token import provider_subject, user_subject
-from kilostack.identity.app.assignments import made_of
+from kilostack.identity.app.taking import made_of
 from kilostack.identity.model.federation import FederatedUser
 from kilostack.identity.model.groups import Group
 from kilostack.identity.model.projects import Domain, Project

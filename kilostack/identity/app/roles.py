@@ -10,9 +10,9 @@ import msgspec
 from kilostack.core.context import Context
 from kilostack.core.errors import BadRequest, Conflict, Duplicate, Forbidden, NotFound
 from kilostack.core.token import role_subject
-from kilostack.identity.app.assignments import made_of_roles
 from kilostack.identity.app.ground import Ground
 from kilostack.identity.app.resources import Resources, check_mutable, check_removable, extra, immutable_after
+from kilostack.identity.app.taking import made_of_implication, made_of_role
 from kilostack.identity.model.roles import Implication, Role
 from kilostack.identity.store import tokens
 from kilostack.identity.store.application_credentials import APPLICATION_CREDENTIALS
@@ -90,7 +90,7 @@ class Roles(Resources[Role]):
 
     async def cascade(self, tx: Tx, record: Role) -> Iterable[str]:
         check_removable(record.immutable, "role", record.id)
-        subjects = await made_of_roles(tx, [record.id])
+        subjects = await made_of_role(tx, record.id)
         for one in await ASSIGNMENTS.where(tx, role_id=record.id, actor_kind="user", scope_kind="project"):
             await APPLICATION_CREDENTIALS.delete_where(tx, user_id=one.actor_id, project_id=one.scope_id)
         await ASSIGNMENTS.delete_where(tx, role_id=record.id)
@@ -149,12 +149,12 @@ class ImpliedRoles:
         return await self._ground.db.read(unit)
 
     async def delete(self, ctx: Context, prior_id: str, implied_id: str) -> None:
-        """Ends the tokens that were made of the prior role."""
+        """Ends the tokens that had the implied role by it."""
         until = self._ground.until()
 
         async def unit(tx: Tx) -> None:
             await self._both(tx, ctx, "delete", prior_id, implied_id)
-            subjects = await made_of_roles(tx, [prior_id])
+            subjects = await made_of_implication(tx, Implication(prior_id=prior_id, implied_id=implied_id))
             if not await IMPLICATIONS.delete(tx, prior_id=prior_id, implied_id=implied_id):
                 raise _does_not_imply(prior_id, implied_id)
             await tokens.revoke(tx, subjects, until)

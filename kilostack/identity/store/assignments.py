@@ -52,6 +52,14 @@ _held_on_other = Query(
 )
 _columns = [TABLE.c[name] for name in ASSIGNMENTS.columns]
 _of_user = Query(union_all(select(*_columns).where(_own), select(*_columns).where(_by_group)))
+_of_users = Query(
+    union_all(
+        select(TABLE.c.actor_id, *_columns).where(InList(TABLE.c.actor_id, "users"), TABLE.c.actor_kind == "user"),
+        select(GROUP_MEMBERS.c.user_id, *_columns).where(
+            TABLE.c.actor_id == GROUP_MEMBERS.c.group_id, InList(GROUP_MEMBERS.c.user_id, "users")
+        ),
+    )
+)
 
 _below = (
     select(PROJECTS.c.parent_id.label("root"), PROJECTS.c.id.label("id"))
@@ -89,6 +97,14 @@ async def assignments_of(tx: Tx, user_id: str, group_ids: Sequence[str] = ()) ->
     """Everything that was given to a user, or to a group they are in or bring."""
     rows = await tx.all(_of_user, actors=_listed([user_id, *group_ids]), user_id=user_id)
     return [ASSIGNMENTS.made(row) for row in rows]
+
+
+async def assignments_by_user(tx: Tx, user_ids: Iterable[str]) -> dict[str, list[Assignment]]:
+    """User -> everything that was given to them, or to a group they are in."""
+    found: dict[str, list[Assignment]] = {}
+    for user_id, *row in await tx.all(_of_users, users=_listed(user_ids)):
+        found.setdefault(user_id, []).append(ASSIGNMENTS.made(row))
+    return found
 
 
 async def projects_below(tx: Tx, roots: Iterable[str]) -> dict[str, list[str]]:
