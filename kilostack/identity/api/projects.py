@@ -9,9 +9,9 @@ from kilostack.core.errors import BadRequest
 from kilostack.http.messages import Request, Response
 from kilostack.http.routes import Route
 from kilostack.http.schemas import Schema, objects, wrapped
-from kilostack.identity.api.collections import CollectionApi
 from kilostack.identity.api.parts import (
     BOOLEAN,
+    ID,
     IMMUTABLE_OPTIONS,
     MAYBE_ID,
     MAYBE_TEXT,
@@ -22,6 +22,7 @@ from kilostack.identity.api.parts import (
     links,
     pair,
 )
+from kilostack.identity.api.queries import QueryCheckedApi
 from kilostack.identity.app.ground import Ground
 from kilostack.identity.app.projects import Domains, Projects, ProjectTags, ProjectTree, Relatives, Tags
 from kilostack.identity.model.projects import Domain, Project
@@ -54,6 +55,10 @@ PROJECT = (
     wrapped("project", objects(_PROJECT_FIELDS, ["name"], extra=True)),
     wrapped("project", objects(_PROJECT_FIELDS, extra=True)),
 )
+
+#: what lists want of their parameters; others are ignored
+_DOMAIN_QUERY = Schema(objects({"name": _NAME}, extra=True))
+_PROJECT_QUERY = Schema(objects({"name": _NAME, "domain_id": ID}, extra=True))
 
 _TAGS_BODY = Schema(objects({"tags": TAGS}, ["tags"]))
 
@@ -94,11 +99,12 @@ def _options(record: Domain | Project) -> Shown:
     return {} if record.immutable is None else {"immutable": record.immutable}
 
 
-class ProjectsApi(CollectionApi[Project]):
+class ProjectsApi(QueryCheckedApi[Project]):
     """Projects, which may be shown with what is above and below them."""
 
     def __init__(self, projects: Projects) -> None:
-        super().__init__(projects, PROJECT, show_project)
+        super().__init__(projects, PROJECT, show_project, _PROJECT_QUERY)
+        self._projects = projects
         self._tree = ProjectTree(projects)
 
     async def _show(self, request: Request) -> Response:
@@ -116,6 +122,12 @@ class ProjectsApi(CollectionApi[Project]):
             else:
                 shown[kind.partition("_")[0]] = found
         return Response(200, {"project": shown})
+
+    async def _update(self, request: Request) -> Response:
+        document = (await request.json())["project"]
+        record = await self._projects.update(request.ctx, request.params["record_id"], document)
+        # upstream shows what was made up a second time, here alone
+        return Response(200, {"project": show_project(record, request.base) | {"extra": record.extra}})
 
 
 class TagsApi:
@@ -175,7 +187,7 @@ def routes(ground: Ground) -> tuple[Route, ...]:
     """Domains, projects and their tags."""
     projects = Projects(ground)
     return (
-        *CollectionApi(Domains(ground), DOMAIN, show_domain).routes(),
+        *QueryCheckedApi(Domains(ground), DOMAIN, show_domain, _DOMAIN_QUERY).routes(),
         *ProjectsApi(projects).routes(),
         *TagsApi(ProjectTags(projects)).routes(),
     )
