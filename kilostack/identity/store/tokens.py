@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 import msgspec
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, select, text
 
 from kilostack.identity.store.tables.meta import FEED
 from kilostack.identity.store.tables.tokens import REVOCATIONS, SIGNING_KEYS
 from kilostack.store.database import Tx
 from kilostack.store.records import Records
-from kilostack.store.sql import InList, Query, p
+from kilostack.store.sql import DialectName, InList, Query, p
 from kilostack.wire.identity_calls import Revocation, TokenKey, TokenRules
 
 
@@ -32,10 +32,13 @@ LATE = 2 * 24 * 3600 * 1_000_000
 
 KEYS = Records(SigningKey, SIGNING_KEYS, noun="signing key")
 
-_update = Query(
-    update(REVOCATIONS).where(REVOCATIONS.c.subject == p("subject_")).values(number=p("number_"), until=p("until_"))
-)
-_insert = Query(insert(REVOCATIONS).values(subject=p("subject_"), number=p("number_"), until=p("until_")))
+_replaced = Query(delete(REVOCATIONS).where(InList(REVOCATIONS.c.subject, "subjects")))
+_into = f"INSERT INTO {REVOCATIONS.name} (subject, number, until) SELECT listed.value, :number_, :until_ FROM "
+#: one statement for any number of subjects, which come as a JSON list
+_revoked: dict[DialectName, Query] = {
+    "sqlite": Query(text(f"{_into} json_each(:subjects) AS listed")),
+    "mariadb": Query(text(f"{_into} JSON_TABLE(:subjects, '$[*]' COLUMNS (value VARCHAR(255) PATH '$')) AS listed")),
+}
 _since = Query(
     select(REVOCATIONS.c.subject, REVOCATIONS.c.number, REVOCATIONS.c.until)
     .where((REVOCATIONS.c.number > p("after")) & (REVOCATIONS.c.until > p("now")))
@@ -58,11 +61,9 @@ async def revoke(tx: Tx, subjects: Iterable[str], until: int) -> None:
     if not wanted:
         return
     await FEED.append(tx, ["revocations"])
-    number = await FEED.head(tx)
-    for subject in wanted:
-        values = {"subject_": subject, "number_": number, "until_": until}
-        if await tx.run(_update, **values) != 1:
-            await tx.run(_insert, **values)
+    listed = msgspec.json.encode(wanted).decode()
+    await tx.run(_replaced, subjects=listed)
+    await tx.run(_revoked[tx.dialect], subjects=listed, number_=await FEED.head(tx), until_=until)
 
 
 async def is_void(tx: Tx, subjects: Iterable[str], number: int) -> bool:
