@@ -243,7 +243,8 @@ async def _chunks(req: _Carried) -> AsyncIterator[bytes]:
 def _send(response: Response, resp: falcon.asgi.Response, headers: dict[str, str], *, head: bool) -> None:
     resp.status = response.status
     for name, value in {**headers, **response.headers}.items():
-        resp.set_header(name, value)
+        # the framework takes a cookie only as a header that may come again
+        (resp.append_header if name == "Set-Cookie" else resp.set_header)(name, value)
     if response.stream is not None and not head:
         resp.stream = response.stream
         return

@@ -80,7 +80,7 @@ class Client:
     """Sends requests to an ASGI application as a server would; paths are percent-encoded by the caller."""
 
     def __init__(self, app: Any) -> None:
-        self._app = app
+        self.app = app
 
     async def request(
         self,
@@ -121,7 +121,7 @@ class Client:
         async def send(event: dict[str, Any]) -> None:
             got.append(event)
 
-        await Prompt(self._app(scope, receive, send), f"{method} {path[:100]}")
+        await Prompt(self.app(scope, receive, send), f"{method} {path[:100]}")
         start = got[0]
         return Answer(
             start["status"],

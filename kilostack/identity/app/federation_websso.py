@@ -130,6 +130,8 @@ class WebSso:
             "client_id": client_id,
             "code_verifier": state.verifier,
         }
+        if (secret := self._ground.settings.client_secrets.get(discovery.issuer)) is not None:
+            fields["client_secret"] = secret.reveal()
         try:
             answer = await self._ground.web.post(discovery.token_endpoint, fields)
             token = msgspec.json.decode(answer, type=_Exchanged).id_token

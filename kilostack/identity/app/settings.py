@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
+from kilostack.core.secret import Secret
 from kilostack.identity.model.limits import ModelName
 from kilostack.identity.model.passwords import PasswordRules
 
@@ -21,3 +24,5 @@ class IdentitySettings(msgspec.Struct, frozen=True, kw_only=True):
     authorization_ttl_min: int = 0
     #: where browsers may be sent with a token after they have logged in at an identity provider
     trusted_dashboards: tuple[str, ...] = ()
+    #: issuer -> the secret with which we come to it for them, where our client there has one
+    client_secrets: Mapping[str, Secret] = {}
