@@ -15,7 +15,7 @@ from kilostack.identity.model.catalog import (
     filled,
     inside,
     is_template,
-    names_user,
+    names,
 )
 from kilostack.identity.model.endpoint_filter import members
 from kilostack.identity.model.policy_documents import Association, document_of, endpoints_of
@@ -93,8 +93,9 @@ def test_no_url_breaks_the_catalog(url: str) -> None:
 
 
 def test_a_catalog_is_personal_when_a_url_says_who() -> None:
-    assert names_user([_endpoint(1), _endpoint(2, url="http://x/$(user_id)s")])
-    assert not names_user([_endpoint(1, url="http://x/%(project_id)s")])
+    endpoints = [_endpoint(1), _endpoint(2, url="http://x/$(user_id)s")]
+    assert names(endpoints, "user_id")
+    assert not names(endpoints, "project_id", "tenant_id")
 
 
 _NAMES = st.sampled_from("abcdef")

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kilostack.core.context import internal
+from kilostack.core.context import Context, internal
 from kilostack.core.errors import Conflict, Error, Forbidden, NotFound
 from kilostack.core.vault import Vault
 from kilostack.identity.app.ground import Ground, IdentityParts
@@ -25,6 +25,7 @@ from kilostack.identity.store.catalog import SERVICES
 from kilostack.identity.store.limits import LIMITS, REGISTERED_LIMITS
 from kilostack.identity.store.projects import DOMAINS, PROJECTS
 from kilostack.store.database import Tx
+from kilostack.store.lists import Ask
 from tests.identity.conftest import Site
 
 _DOMAIN_OF = {"p1": "d1", "p2": "d1", "p3": "d2"}
@@ -144,6 +145,22 @@ async def test_projects_stay_within_their_domain(site: Site) -> None:
     assert (await made.limits.update(_CTX, domain, {"resource_limit": UNLIMITED})).resource_limit == UNLIMITED
     assert await made.create(UNLIMITED, project_id="p2")
     assert await made.uses() == (3, 3)
+
+
+async def test_a_domain_sees_its_own_limits_and_those_of_its_projects(site: Site) -> None:
+    made = await _made(site, "flat")
+    own = {await made.create(1, domain_id="d"), await made.create(1, project_id="p1")}
+
+    async def other(tx: Tx) -> None:
+        await DOMAINS.insert(tx, Domain(id="e", name="e"))
+        await PROJECTS.insert(tx, Project(id="q", name="q", domain_id="e", parent_id="e"))
+
+    await site.db.write(other)
+    others = {await made.create(1, domain_id="e"), await made.create(1, project_id="q")}
+    for domain_id, wanted in (("d", own), ("e", others), ("f", set())):
+        reader = Context(request_id="", user_id="u", domain_id=domain_id, roles=("reader",))
+        assert {limit.id for limit in await made.limits.page(reader, Ask())} == wanted
+    assert {limit.id for limit in await made.limits.page(_CTX, Ask())} == own | others
 
 
 async def test_what_comes_together_is_compared_whatever_its_order(site: Site) -> None:

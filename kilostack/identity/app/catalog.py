@@ -20,11 +20,11 @@ from kilostack.identity.model.catalog import (
     catalog,
     inside,
     is_template,
-    names_user,
+    names,
     parents,
 )
 from kilostack.identity.store.catalog import ENDPOINT_LIST, ENDPOINTS, REGION_LIST, REGIONS, SERVICE_LIST, SERVICES
-from kilostack.identity.store.endpoint_filter import endpoints_of, forget_endpoint
+from kilostack.identity.store.endpoint_filter import endpoints_of, forget_endpoint, is_any_cut
 from kilostack.identity.store.limits import forget_subject
 from kilostack.identity.store.policy_documents import ASSOCIATIONS
 from kilostack.identity.store.tables.meta import FEED
@@ -207,26 +207,57 @@ class Endpoints(Resources[Endpoint]):
         return ()
 
 
+class _Known(msgspec.Struct, frozen=True):
+    """What catalogs are made of, as of a number of the feed."""
+
+    number: int
+    services: list[Service]
+    endpoints: list[Endpoint]
+    #: whether projects and users have catalogs of their own
+    by_project: bool
+    by_user: bool
+
+
 class Catalogs:
-    """Rendered catalogs, kept until something that identity's feed tells of has changed."""
+    """Rendered catalogs, kept until identity's feed tells of a change of theirs."""
 
     def __init__(self) -> None:
-        self._made: dict[tuple[int, Viewer], msgspec.Raw] = {}
-        #: for which number of the feed it is known whether users have catalogs of their own
-        self._personal: tuple[int, bool] = (-1, False)
+        self._known: _Known | None = None
+        self._made: dict[Viewer, msgspec.Raw] = {}
 
     async def get(self, tx: Tx, root: str, project_id: str, user_id: str = "") -> msgspec.Raw:
         """The catalog as JSON, for a client that reached the cloud at `root` with a token of a project, or none."""
-        head = await FEED.head(tx)
-        viewer = Viewer(root, project_id, user_id if self._personal[1] else "")
-        if self._personal[0] == head and (kept := self._made.get((head, viewer))) is not None:
+        known = await self._current(tx)
+        viewer = Viewer(root, project_id if known.by_project else "", user_id if known.by_user else "")
+        if known is self._known and (kept := self._made.get(viewer)) is not None:
             return kept
-        services, endpoints = await SERVICES.where(tx), await ENDPOINTS.where(tx)
-        self._personal = (head, names_user(endpoints))
-        viewer = _replace(viewer, user_id=user_id if self._personal[1] else "")
-        chosen = await endpoints_of(tx, project_id, endpoints) if project_id else ()
-        shown = catalog(services, endpoints, viewer, {endpoint.id for endpoint in chosen})
-        made = self._made[(head, viewer)] = msgspec.Raw(msgspec.json.encode(shown))
-        if len(self._made) > _CACHED:
-            del self._made[next(iter(self._made))]
+        chosen = await endpoints_of(tx, viewer.project_id, known.endpoints) if viewer.project_id else ()
+        shown = catalog(known.services, known.endpoints, viewer, {endpoint.id for endpoint in chosen})
+        made = msgspec.Raw(msgspec.json.encode(shown))
+        # another task may have read on meanwhile
+        if known is self._known:
+            self._made[viewer] = made
+            if len(self._made) > _CACHED:
+                del self._made[next(iter(self._made))]
         return made
+
+    async def _current(self, tx: Tx) -> _Known:
+        """What this transaction sees; the newest that was ever seen is kept."""
+        known, head = self._known, await FEED.head(tx)
+        if known is not None and known.number == head:
+            return known
+        if known is not None and known.number < head:
+            changes = await FEED.after(tx, known.number)
+            if changes.complete and changes.last == head and "catalog" not in changes.keys:
+                return self._keep(_replace(known, number=head), known)
+        services, endpoints = await SERVICES.where(tx), await ENDPOINTS.where(tx)
+        by_project = names(endpoints, "project_id", "tenant_id") or await is_any_cut(tx)
+        return self._keep(_Known(head, services, endpoints, by_project, names(endpoints, "user_id")), None)
+
+    def _keep(self, new: _Known, same_as: _Known | None) -> _Known:
+        """Remember what was read unless something newer is; what was rendered stays if nothing has changed."""
+        if self._known is None or self._known.number < new.number:
+            if same_as is None or self._known is not same_as:
+                self._made = {}
+            self._known = new
+        return new

@@ -88,9 +88,9 @@ def is_template(url: str) -> bool:
     return filled(url, dict.fromkeys(FIELDS, "")) is not None
 
 
-def names_user(endpoints: Iterable[Endpoint]) -> bool:
-    """Whether the catalog made of these is another one for each user."""
-    return any("(user_id)s" in endpoint.url for endpoint in endpoints)
+def names(endpoints: Iterable[Endpoint], *fields: str) -> bool:
+    """Whether any URL names one of these fields."""
+    return any(f"({field})s" in endpoint.url for endpoint in endpoints for field in fields)
 
 
 def catalog(

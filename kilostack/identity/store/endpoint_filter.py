@@ -50,6 +50,11 @@ async def endpoints_of(tx: Tx, project_id: str, endpoints: Sequence[Endpoint]) -
     return [endpoint for endpoint in endpoints if endpoint.id in own]
 
 
+async def is_any_cut(tx: Tx) -> bool:
+    """Whether there is a project that has endpoints of its own."""
+    return bool(await PROJECT_ENDPOINTS.count(tx) or await PROJECT_ENDPOINT_GROUPS.count(tx))
+
+
 async def forget_endpoint(tx: Tx, endpoint_id: str) -> None:
     """Take an endpoint that goes out of all projects."""
     await PROJECT_ENDPOINTS.delete_where(tx, endpoint_id=endpoint_id)
