@@ -6,13 +6,14 @@ Everything that differs between the two is given: the world, the databases, the 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from sqlalchemy import MetaData
 
+from kilostack import __version__
 from kilostack.assembly.health import Access, Health, Ready, watch_lag
 from kilostack.bus.hints import Hints
 from kilostack.compute import service as compute
@@ -30,6 +31,7 @@ from kilostack.gateway.gateway import Gateway, GatewayParts
 from kilostack.http.app import make_app
 from kilostack.http.audit import AuditLog
 from kilostack.http.discovery import ServiceRoot, cloud_root
+from kilostack.http.openapi import openapi
 from kilostack.http.routes import Api
 from kilostack.http.verifier import Verifier
 from kilostack.identity.app.bootstrap import ServicePlace
@@ -76,6 +78,8 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     databases: Mapping[str, Database]
     blobs: Blobs
     master_key: bytes
+    #: the content of the key file as it is now; None where it never changes
+    reread_key: Callable[[], bytes] | None = None
     entropy: Entropy = os.urandom
     #: service -> an operator's rules
     policies: Mapping[str, Mapping[str, str]] = {}
@@ -105,7 +109,7 @@ class Cloud:
         local_calls = ground.local_calls or LocalCalls(world)
         calls: Calls = ground.calls or local_calls
         self.metrics = Metrics()
-        vault = Vault(ground.master_key, ground.entropy)
+        vault = Vault(ground.master_key, ground.entropy, ground.reread_key)
         self.audit = AuditLog(databases["audit"], world, Chain(vault.digest))
         self.identity = IdentityService(
             IdentityParts(
@@ -177,9 +181,7 @@ class Cloud:
         """The route table of every public API."""
         health = Health(self.metrics, self.look)
         roots = tuple(ServiceRoot(place.type, place.name, place.path) for place in PLACES)
-        return (
-            health.api,
-            cloud_root(roots),
+        services = (
             self.identity.root,
             self.identity.api,
             *compute_api.api(self.compute.app),
@@ -188,6 +190,7 @@ class Cloud:
             self.image.root,
             self.image.api,
         )
+        return (health.api, cloud_root(roots), openapi(services, __version__), *services)
 
     def app(self) -> Any:
         """The ASGI application with every public API."""

@@ -92,7 +92,7 @@ class Service:
         if self.api.request_id_header:
             headers[self.api.request_id_header] = request_id
         _send(response, resp, headers, head=request.method == "HEAD")
-        if self._auditor is not None and request.method not in _READS:
+        if self._auditor is not None and (request.method not in _READS or request.facts):
             await self._auditor.answered(self.api, request, response)
         self._observer.answered(self.api.name, request, response.status, self._world.monotonic() - started)
 

@@ -40,7 +40,10 @@ def record_of(api: Api, request: Request, response: Response, at: int) -> Record
     anybody could fill the disk. So are attempts that are refused because there were too many.
     """
     route, ctx, status = request.route, request.ctx, response.status
-    if request.method in _READS or route is None or not route.path:
+    if route is None or not route.path:
+        return None
+    if request.method in _READS and "user_id" not in request.facts:
+        # a log in may be a GET, and nothing else that does anything
         return None
     if not ctx.user_id and (not route.public or status == 429):
         return None

@@ -30,6 +30,12 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     body: Schema | tuple[tuple[str, Schema], ...] | None = None
     #: answered without a token
     public: bool = False
+    #: what documents tell besides: the path with upstream's names of its fields, the policy rules that may be asked,
+    #: the names of query parameters, and the statuses other than the usual refusals; () is not told
+    shown: str = ""
+    rules: tuple[str, ...] = ()
+    query: tuple[str, ...] = ()
+    statuses: tuple[int, ...] = ()
 
     def schema(self, version: Version) -> Schema | None:
         if not isinstance(self.body, tuple):

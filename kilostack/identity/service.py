@@ -9,6 +9,7 @@ from kilostack.core.errors import NotFound, Unavailable
 from kilostack.core.secret import Secret
 from kilostack.http.dialects import KEYSTONE
 from kilostack.http.discovery import identity_root, identity_version
+from kilostack.http.operations import documented
 from kilostack.http.routes import Api, Route
 from kilostack.identity.api import (
     application_credentials,
@@ -32,6 +33,7 @@ from kilostack.identity.api import (
     trusts,
     users,
 )
+from kilostack.identity.api.operations import OPERATIONS
 from kilostack.identity.app.bootstrap import Bootstrap, ServicePlace
 from kilostack.identity.app.ground import Ground, IdentityParts
 from kilostack.identity.app.limits import Limits
@@ -47,6 +49,7 @@ from kilostack.identity.app.signing import Signing
 from kilostack.identity.app.tokens import Tokens
 from kilostack.identity.model.projects import DEFAULT_DOMAIN
 from kilostack.identity.store import tokens as store
+from kilostack.identity.store.oauth1 import prune_grants
 from kilostack.identity.store.projects import PROJECTS
 from kilostack.store.database import Tx
 from kilostack.wire.calls import Actor, Answers
@@ -82,7 +85,10 @@ class IdentityService:
             name="identity",
             prefix=PREFIX,
             dialect=KEYSTONE,
-            routes=(*identity_version(), *_routes(ground, issuing, SignIn(methods, Receipts(ground, self._signing)))),
+            routes=documented(
+                (*identity_version(), *_routes(ground, issuing, SignIn(methods, Receipts(ground, self._signing)))),
+                OPERATIONS,
+            ),
         )
         self.root = identity_root()
         self.answers = Answers()
@@ -115,8 +121,9 @@ class IdentityService:
             await self._parts.world.sleep(_PRUNE_EVERY_S)
             now = self._parts.world.now()
 
-            async def unit(tx: Tx, now: int = now) -> int:
-                return await store.prune(tx, now)
+            async def unit(tx: Tx, now: int = now) -> None:
+                await store.prune(tx, now)
+                await prune_grants(tx, now)
 
             # what is not pruned now is pruned an hour later
             with suppress(Unavailable):

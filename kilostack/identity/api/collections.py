@@ -16,6 +16,7 @@ from kilostack.store.lists import Ask, Filter, Op, Where, literal
 
 R = TypeVar("R", bound=msgspec.Struct)
 _MOST = 1000
+_PAGING = ("limit", "marker")
 _BOOLEANS = frozenset({"enabled", "is_domain"})
 _TAGS = frozenset({"tags", "tags-any", "not-tags", "not-tags-any"})
 _FALSE = frozenset({"0", "false", "no", "off", "f", "n"})
@@ -37,7 +38,7 @@ class CollectionApi(Generic[R]):
         create, change = self._schemas
         one, path = f"/{self._plural}/{{record_id}}", f"/{self._plural}"
         return (
-            Route(method="GET", path=path, handler=self._list),
+            Route(method="GET", path=path, handler=self._list, query=(*self._resources.collection.filters, *_PAGING)),
             Route(method="POST", path=path, handler=self._create, body=create),
             Route(method="GET", path=one, handler=self._show),
             Route(method="PATCH", path=one, handler=self._update, body=change),

@@ -51,6 +51,7 @@ class TokensApi:
             Route(method="GET", path="/auth/tokens", handler=self._show),
             Route(method="HEAD", path="/auth/tokens", handler=self._check),
             Route(method="DELETE", path="/auth/tokens", handler=self._revoke),
+            Route(method="DELETE", path="/users/{record_id}/tokens", handler=self._revoke_of_user),
             # a list of them is more than anybody should have
             Route(method="GET", path="/auth/tokens/OS-PKI/revoked", handler=self._revoked, public=True),
             Route(method="GET", path="/auth/catalog", handler=self._catalog),
@@ -61,6 +62,7 @@ class TokensApi:
 
     async def answer(self, request: Request, issued: Issued) -> Response:
         """The answer with a new token."""
+        request.facts["user_id"] = issued.claims.user_id
         return Response(201, await self.body(request, issued.claims), headers=_headers(issued.text))
 
     async def _issue(self, request: Request) -> Response:
@@ -83,8 +85,7 @@ class TokensApi:
             made = await self._receipts.make(needed)
             request.facts["user_id"] = needed.user.id
             return Response(401, show_receipt(needed, made.receipt), headers={"Openstack-Auth-Receipt": made.text})
-        request.facts["user_id"] = issued.claims.user_id
-        return Response(201, await self.body(request, issued.claims), headers=_headers(issued.text))
+        return await self.answer(request, issued)
 
     async def _show(self, request: Request) -> Response:
         token, claims = await self._looked_at(request, "validate_token")
@@ -102,6 +103,10 @@ class TokensApi:
     async def _revoke(self, request: Request) -> Response:
         cascade = (request.query.first("cascade") or "").lower() not in _FALSE
         await self._tokens.revoke(request.ctx, request.headers.get("x-subject-token"), cascade=cascade)
+        return Response(204)
+
+    async def _revoke_of_user(self, request: Request) -> Response:
+        await self._tokens.revoke_of_user(request.ctx, request.params["record_id"])
         return Response(204)
 
     async def _revoked(self, request: Request) -> Response:
