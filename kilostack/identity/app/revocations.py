@@ -12,6 +12,7 @@ from kilostack.wire.identity_calls import Revocation
 #: first word of a subject -> what the list calls it
 _NAMES = {
     "audit": "audit_id",
+    "chain": "audit_chain_id",
     "user": "user_id",
     "project": "project_id",
     "domain": "domain_id",

@@ -168,6 +168,20 @@ class Tokens:
         until = claims.expires_at + store_tokens.LATE
         await self._ground.db.write(lambda tx: store_tokens.revoke(tx, subjects, until))
 
+    async def revoke_of_user(self, ctx: Context, user_id: str) -> None:
+        """End all tokens of a user, who may do it, too."""
+        until = self._ground.until()
+
+        async def unit(tx: Tx) -> None:
+            user = await USERS.find(tx, id=user_id)
+            target = {} if user is None else {"user": {"id": user.id, "domain_id": user.domain_id}}
+            self._ground.access.check(ctx, "revoke_tokens_for_user", target)
+            if user is None:
+                raise NotFound(f"Could not find user: {user_id}.")
+            await store_tokens.revoke(tx, [user_subject(user_id)], until)
+
+        await self._ground.db.write(unit)
+
 
 async def _scoped(tx: Tx, claims: Claims, user: User, scope: Scope | None) -> Claims:
     if scope is None:

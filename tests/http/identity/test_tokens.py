@@ -318,3 +318,78 @@ async def test_logging_in_leaves_no_secret_behind(cloud: IdentityCloud, caplog: 
     await cloud.log_in("admin", ADMIN, on_project("admin"))
     await cloud.log_in("admin", "wrong-" + ADMIN)
     assert ADMIN not in caplog.text
+
+
+async def test_a_chain_ends_with_its_first_token(cloud: IdentityCloud) -> None:
+    admin = await cloud.admin()
+
+    async def made_from(token: str, project: str) -> str:
+        auth = {"identity": {"methods": ["token"], "token": {"id": token}}, "scope": on_project(project)}
+        return (await cloud.ask("POST", "/auth/tokens", json={"auth": auth})).headers["x-subject-token"]
+
+    async def holding(*tokens: str) -> list[bool]:
+        return [(await _look(cloud, admin, token)).status == 200 for token in tokens]
+
+    first = (await cloud.log_in("demo", DEMO, "unscoped")).headers["x-subject-token"]
+    second = await made_from(first, "demo")
+    third = await made_from(second, "demo")
+    assert (await _look(cloud, admin, second, "DELETE")).status == 204
+    assert await holding(first, second, third) == [True, False, True]
+    assert (await _look(cloud, admin, first, "DELETE")).status == 204
+    assert await holding(first, third) == [False, False]
+    await _ends(cloud, third)
+    first = (await cloud.log_in("demo", DEMO, "unscoped")).headers["x-subject-token"]
+    second = await made_from(first, "demo")
+    alone = await cloud.ask("DELETE", "/auth/tokens?cascade=false", first, headers={"X-Subject-Token": first})
+    assert alone.status == 204
+    assert await holding(first, second) == [False, True]
+
+
+async def test_a_token_for_the_system_stays_there(cloud: IdentityCloud) -> None:
+    system = (await cloud.log_in("admin", ADMIN, {"system": {"all": True}})).headers["x-subject-token"]
+    identity = {"methods": ["token"], "token": {"id": system}}
+    for scope, status in (
+        (on_project("admin"), 403),
+        ({"domain": {"id": "default"}}, 403),
+        ({"system": {"all": True}}, 201),
+        ("unscoped", 201),
+    ):
+        answer = await cloud.ask("POST", "/auth/tokens", json={"auth": {"identity": identity, "scope": scope}})
+        assert answer.status == status, scope
+
+
+async def test_looking_at_no_token(cloud: IdentityCloud) -> None:
+    admin, demo = await cloud.admin(), await cloud.demo()
+    for method in ("GET", "HEAD", "DELETE"):
+        assert (await _look(cloud, demo, None, method)).status == 403
+        assert (await _look(cloud, demo, "", method)).status == 404
+        assert (await _look(cloud, admin, None, method)).status == 404
+
+
+async def test_a_list_of_what_was_revoked_is_nobodys(cloud: IdentityCloud) -> None:
+    for token in (None, await cloud.admin()):
+        assert (await cloud.ask("GET", "/auth/tokens/OS-PKI/revoked", token)).status == 403
+
+
+async def test_all_tokens_of_a_user_at_once(cloud: IdentityCloud) -> None:
+    user, admin = await cloud.id_of("users", "demo"), await cloud.admin()
+    for asker in (admin, None):
+        one, two = await cloud.demo(), await cloud.demo()
+        assert (await cloud.ask("DELETE", f"/users/{user}/tokens", asker or one)).status == 204
+        for token in (one, two):
+            assert (await _look(cloud, admin, token)).status == 404
+            await _ends(cloud, token)
+    demo = await cloud.demo()
+    other = await cloud.id_of("users", "admin")
+    for where, asker, status in ((other, demo, 403), ("nobody", demo, 403), ("nobody", admin, 404)):
+        assert (await cloud.ask("DELETE", f"/users/{where}/tokens", asker)).status == status
+
+
+async def test_what_has_ended_may_be_looked_at_a_little_longer(cloud: IdentityCloud) -> None:
+    demo = await cloud.demo()
+    cloud.world.ahead_s = 3700
+    admin = await cloud.admin()
+    for method in ("GET", "HEAD"):
+        for query, status in (("", 404), ("?allow_expired=1", 200), ("?allow_expired=no", 404)):
+            answer = await cloud.ask(method, f"/auth/tokens{query}", admin, headers={"X-Subject-Token": demo})
+            assert answer.status == status

@@ -10,6 +10,7 @@ RULES = (
             "check_token": f"{VIEWER} or rule:token_subject",
             "validate_token": f"{VIEWER} or rule:service_role or rule:token_subject",
             "revoke_token": f"{ADMIN} or rule:token_subject",
+            "revoke_tokens_for_user": "rule:admin_or_owner",
         }
     ),
     *rules(
