@@ -9,11 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kilostack.core.errors import Unauthenticated
+from kilostack.core.vault import Vault
+from kilostack.identity.app.ground import Ground, IdentityParts
+from kilostack.identity.app.proof import Proof, Scope
+from kilostack.identity.app.signing import Signing
+from kilostack.identity.app.tokens import Tokens
 from kilostack.identity.model.trusts import MOST_REDELEGATIONS, Trust, chain_refusal, refusal
+from kilostack.identity.store.projects import named_project
+from kilostack.identity.store.roles import ROLES
 from kilostack.identity.store.tables import META
 from kilostack.identity.store.trusts import TRUSTS, pedigree, remove, use
+from kilostack.identity.store.users import named_user
 from kilostack.store.database import Database, Tx
 from tests.conftest import MakeDatabase
+from tests.identity.conftest import Site
 
 _ROLES = ("a", "b", "c")
 
@@ -89,6 +99,41 @@ async def test_uses_at_once(db: Database, uses: int, logins: int) -> None:
     left = await db.read(lambda tx: TRUSTS.get(tx, id="counted"))
     assert left.remaining_uses == max(uses - logins, 0)
     assert (await db.read(lambda tx: TRUSTS.get(tx, id="other"))).remaining_uses == 5
+
+
+@pytest.fixture
+async def issuing(site: Site) -> Tokens:
+    await site.seed(site.service())
+    ground = Ground(IdentityParts(db=site.db, world=site.world, vault=Vault(b"m" * 32)))
+    signing = Signing(ground)
+    await signing.prepare()
+    return Tokens(ground, signing)
+
+
+async def test_logins_at_once(site: Site, issuing: Tokens) -> None:
+    """Each of them has seen that there are uses left; only so many get a token."""
+
+    async def facts(tx: Tx) -> tuple[str, str, str, str]:
+        giver, taker = await named_user(tx, "demo", "default"), await named_user(tx, "admin", "default")
+        project, (role,) = await named_project(tx, "demo", "default"), await ROLES.where(tx, name="member")
+        assert giver is not None and taker is not None and project is not None
+        return giver.id, taker.id, project.id, role.id
+
+    giver, taker, project, role = await site.db.read(facts)
+    trust = _trust("t", remaining_uses=3, trustor_user_id=giver, trustee_user_id=taker, project_id=project)
+    await _insert(site.db, msgspec.structs.replace(trust, role_ids=(role,)))
+    proof = Proof(methods=("password",), user_id=taker)
+
+    async def log_in() -> bool:
+        try:
+            issued = await issuing.issue(proof, Scope(trust_id="t"))
+        except Unauthenticated:
+            return False
+        assert issued.claims.user_id == giver
+        return True
+
+    assert sum(await asyncio.gather(*(log_in() for _ in range(12)))) == 3
+    assert (await site.db.read(lambda tx: TRUSTS.get(tx, id="t"))).remaining_uses == 0
 
 
 async def test_what_is_not_counted_is_not_used_up(db: Database) -> None:
