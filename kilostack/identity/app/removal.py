@@ -24,7 +24,7 @@ from kilostack.identity.store.groups import GROUPS, MEMBERS
 from kilostack.identity.store.limits import forget_owner
 from kilostack.identity.store.oauth1 import remove_grants
 from kilostack.identity.store.projects import PROJECTS
-from kilostack.identity.store.roles import ASSIGNMENTS
+from kilostack.identity.store.roles import ASSIGNMENTS, IMPLICATIONS, ROLES
 from kilostack.identity.store.trusts import remove_trusts_of_project, remove_trusts_of_user
 from kilostack.identity.store.users import USERS, forget_default_project, forget_user
 from kilostack.store.database import Tx
@@ -43,6 +43,11 @@ async def remove_domain(tx: Tx, domain: Domain) -> list[str]:
     for provider in await IDENTITY_PROVIDERS.where(tx, domain_id=domain.id):
         subjects += await remove_provider(tx, provider.id)
     await ASSIGNMENTS.delete_where(tx, scope_kind="domain", scope_id=domain.id)
+    for role in await ROLES.where(tx, domain_id=domain.id):
+        # whatever it was given on is gone, for a role of a domain is given in that domain alone
+        await IMPLICATIONS.delete_where(tx, prior_id=role.id)
+        await IMPLICATIONS.delete_where(tx, implied_id=role.id)
+        await ROLES.delete(tx, id=role.id)
     await DOMAIN_OPTIONS.delete_where(tx, domain_id=domain.id)
     await forget_project(tx, domain.id)
     await forget_owner(tx, {"domain_id": domain.id})

@@ -144,6 +144,24 @@ async def test_a_domain_is_no_project_to_log_in_to(cloud: IdentityCloud) -> None
     assert (await cloud.log_in("admin", ADMIN, {"domain": {"id": "default"}})).status == 201
 
 
+async def test_all_that_is_in_a_domain_goes_with_it(cloud: IdentityCloud) -> None:
+    admin, domain = await cloud.admin(), await _made(cloud, "domains", name="other")
+    made = {plural: await _made(cloud, plural, name="n", domain_id=domain) for plural in ("users", "groups", "roles")}
+    made["projects"] = await _made(cloud, "projects", name="n", domain_id=domain)
+    path = f"/projects/{made['projects']}/users/{made['users']}/roles/{made['roles']}"
+    assert (await cloud.ask("PUT", path, admin)).status == 204
+    other = await cloud.id_of("roles", "reader")
+    assert (await cloud.ask("PUT", f"/roles/{made['roles']}/implies/{other}", admin)).status == 201
+    config = {"config": {"identity": {"driver": "sql"}}}
+    assert (await cloud.ask("PUT", f"/domains/{domain}/config", admin, json=config)).status == 201
+    await cloud.ask("PATCH", f"/domains/{domain}", admin, json={"domain": {"enabled": False}})
+    assert (await cloud.ask("DELETE", f"/domains/{domain}", admin)).status == 204
+    for plural, record_id in made.items():
+        assert (await cloud.ask("GET", f"/{plural}/{record_id}", admin)).status == 404, plural
+    assert made["roles"] not in (await cloud.ask("GET", "/role_inferences", admin)).body.decode()
+    assert await cloud.db.read(lambda tx: DOMAIN_OPTIONS.where(tx)) == []
+
+
 async def test_secret_options_are_sealed(cloud: IdentityCloud) -> None:
     admin = await cloud.admin()
     config = {"config": {"ldap": {"password": "hush-hush", "url": "ldap://x"}}}
