@@ -1,4 +1,4 @@
-"""Which tokens of an identity provider are taken: claims, clocks, keys, algorithms, and providers that do not answer."""
+"""Which tokens of an identity provider are taken: claims, clocks, keys, algorithms, and silent providers."""
 
 from __future__ import annotations
 
