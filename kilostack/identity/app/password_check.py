@@ -35,7 +35,7 @@ class PasswordCheck:
         ground.attempts.check(who)
         user, failures = await ground.db.read(lambda tx: _found(tx, find))
         locked = user is not None and is_locked(self._rules, user, failures, ground.world.now())
-        kept = None if user is None or locked else user.password_hash
+        kept = None if user is None else user.password_hash
         # again when its turn has come: many guesses at once must not all pass the first look
         right = await ground.passwords.matches(password, kept, lambda: ground.attempts.check(who))
         if right and user is not None and await self._still_open(user):
