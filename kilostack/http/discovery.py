@@ -54,7 +54,8 @@ def identity_root() -> Api:
     async def handle(request: Request) -> Response:
         return Response(300, document(request), headers={"Location": f"{request.root}/identity/v3/"})
 
-    return _api("identity", "/identity", KEYSTONE, Route(method="GET", path="", handler=handle, public=True))
+    route = Route(method="GET", path="", handler=handle, public=True, statuses=(300,))
+    return _api("identity", "/identity", KEYSTONE, route)
 
 
 def identity_version() -> tuple[Route, ...]:

@@ -180,7 +180,7 @@ GET /projects/{project_id}/groups/{group_id}/roles/{role_id} check_grant 204
 PUT /projects/{project_id}/groups/{group_id}/roles/{role_id} create_grant
 DELETE /projects/{project_id}/groups/{group_id}/roles/{role_id} revoke_grant
 GET /projects/{project_id}/tags list_project_tags
-PUT /projects/{project_id}/tags update_project_tags
+PUT /projects/{project_id}/tags update_project_tags 200
 DELETE /projects/{project_id}/tags delete_project_tags
 GET /projects/{project_id}/tags/{value} get_project_tag 204
 PUT /projects/{project_id}/tags/{value} create_project_tag 201
