@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from contextlib import suppress
 
 import msgspec
 
@@ -12,7 +13,7 @@ from kilostack.core.token import BadToken, Claims, audit_subject, chain_subject,
 from kilostack.identity.app.assignments import effective_roles
 from kilostack.identity.app.delegated_scopes import check_may_rescope, on_access_token, on_trust
 from kilostack.identity.app.delegation import EC2
-from kilostack.identity.app.federation_rescoping import vouched
+from kilostack.identity.app.federation_rescoping import vouched, vouching
 from kilostack.identity.app.ground import Ground
 from kilostack.identity.app.project_scope import with_project
 from kilostack.identity.app.proof import REJECTED, DomainName, Named, Proof, Scope, found_domain
@@ -134,7 +135,15 @@ class Tokens:
 
     async def parent(self, token: str) -> Claims:
         """A token from which another one is to be made. Raises `NotFound` for one that does not hold (any more)."""
+        await self._check_vouched(token)
         return await self._held(token, late=False)
+
+    async def _check_vouched(self, token: str) -> None:
+        """Say of a user from elsewhere why nobody vouches for them any more, which ended their token, too."""
+        with suppress(BadToken):
+            claims = await self._signing.read(token)
+            if claims.provider_id:
+                await self._ground.db.read(lambda tx: vouching(tx, claims.provider_id, claims.protocol_id))
 
     async def look(self, ctx: Context, action: str, token: str | None, *, late: bool = False) -> Claims:
         """What a token says, for whoever may `action` it. Raises `NotFound` for one that does not hold (any more)."""

@@ -208,6 +208,8 @@ async def test_what_ends_their_tokens(cloud: IdentityCloud, provider: Provider, 
     assert (await cloud.ask(method, path, admin, json=body)).status < 300
     assert (await cloud.ask("GET", "/auth/tokens", admin, headers={"X-Subject-Token": token})).status == 404
     assert (await provider.log_in(provider.token())).status == status
+    if ending in ("disabled", "deleted", "protocol"):
+        assert (await _on(cloud, token, "any")).status == status
     gone = (await cloud.ask("GET", f"/users/{user['id']}", admin)).status == 404
     assert gone is (ending in ("deleted", "protocol"))
 
