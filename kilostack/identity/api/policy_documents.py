@@ -37,6 +37,22 @@ def show_policy(record: PolicyDocument, base: str) -> Shown:
     }
 
 
+class PolicyDocumentsApi(CollectionApi[PolicyDocument]):
+    """Here upstream asks who somebody is before it looks at what they sent."""
+
+    def __init__(self, documents: PolicyDocuments) -> None:
+        super().__init__(documents, POLICY, show_policy)
+        self._documents = documents
+
+    async def _create(self, request: Request) -> Response:
+        self._documents.check_may(request.ctx, "create_policy")
+        return await super()._create(request)
+
+    async def _update(self, request: Request) -> Response:
+        self._documents.check_may(request.ctx, "update_policy")
+        return await super()._update(request)
+
+
 class PolicyAssociationsApi:
     """Which endpoint has which document."""
 
@@ -91,6 +107,6 @@ def _subject(request: Request) -> Subject:
 def routes(ground: Ground) -> tuple[Route, ...]:
     """Policy documents and their associations."""
     return (
-        *CollectionApi(PolicyDocuments(ground), POLICY, show_policy).routes(),
+        *PolicyDocumentsApi(PolicyDocuments(ground)).routes(),
         *PolicyAssociationsApi(ground).routes(),
     )

@@ -32,6 +32,10 @@ class PolicyDocuments(Resources[PolicyDocument]):
     records, collection = POLICY_DOCUMENTS, POLICY_LIST
     _known = frozenset({*PolicyDocument.__struct_fields__, "links"})
 
+    def check_may(self, ctx: Context, action: str) -> None:
+        """Raise `Forbidden` for who may not do this to any document."""
+        self.ground.access.check(ctx, action, {})
+
     def made(self, ctx: Context, document: dict[str, Any]) -> PolicyDocument:
         return PolicyDocument(
             id=self.ground.new_id(),
