@@ -16,6 +16,7 @@ import ast
 import re
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any
 
 from kilostack.core.context import Context
@@ -257,13 +258,19 @@ def _all(parts: tuple[Check, ...]) -> Check:
 def _role(text: _Text, fixed: str | None) -> Check:
     if fixed is not None:
         lower = fixed.lower()
-        return lambda ctx, target: fixed in ctx.roles or any(role.lower() == lower for role in ctx.roles)
+        return lambda ctx, target: lower in _lower(ctx.roles)
 
     def check(ctx: Context, target: Mapping[str, Any]) -> bool:
         found = text(target)
-        return found is not None and any(role.lower() == found[0].lower() for role in ctx.roles)
+        return found is not None and found[0].lower() in _lower(ctx.roles)
 
     return check
+
+
+@lru_cache(maxsize=1024)
+def _lower(roles: tuple[str, ...]) -> frozenset[str]:
+    """Roles are the same in any case; few combinations of them are asked for again and again."""
+    return frozenset(role.lower() for role in roles)
 
 
 def _is(held: Any, wanted: str) -> bool:
