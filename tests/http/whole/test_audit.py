@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,6 +84,20 @@ def test_whoever_touches_it_is_found_out(busy: SimulatedCloud) -> None:
         assert code == 2 and told in found["problems"][0]
         file.write_bytes(kept)
     assert _verify(busy)[0] == 0
+
+
+def test_who_has_an_answer_has_a_record(tmp_path: Path) -> None:
+    cloud = SimulatedCloud(tmp_path, "killed")
+    cloud.up()
+    try:
+        demo = cloud.log_in("demo")
+        (control,) = (row["pid"] for row in cloud.status() if row["role"] == "control-plane")
+        made = demo.make(f"{NETWORK}/networks", {"network": {"name": "last"}})
+        os.kill(control, signal.SIGKILL)
+        assert [record["status"] for record in _list(cloud, "--target", made["id"])] == [201]
+        assert _verify(cloud)[0] == 0
+    finally:
+        cloud.down("--wipe")
 
 
 def test_without_a_cloud_there_is_nothing_to_list(busy: SimulatedCloud) -> None:
