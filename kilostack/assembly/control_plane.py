@@ -11,6 +11,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -61,9 +62,17 @@ async def serve(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     hints = LocalHints(world)
     databases = {name: _open(settings, name, world, hints) for name in SCHEMAS}
-    master_key = load_master_key(settings.state.master_key)
+    reread_key = partial(load_master_key, settings.state.master_key)
     blobs = FileBlobs(settings.state.images, world)
-    ground = Ground(world=world, hints=hints, databases=databases, blobs=blobs, master_key=master_key, policies=rules)
+    ground = Ground(
+        world=world,
+        hints=hints,
+        databases=databases,
+        blobs=blobs,
+        master_key=reread_key(),
+        reread_key=reread_key,
+        policies=rules,
+    )
     cloud = Cloud(ground)
     await cloud.start(_seed(settings), exclusive=True)
     agents = None

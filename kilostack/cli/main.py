@@ -22,6 +22,7 @@ COMMANDS = {
     "why": "kilostack.cli.why",
     "policy": "kilostack.cli.policy",
     "audit": "kilostack.cli.audit",
+    "identity": "kilostack.cli.identity",
     "serve": "kilostack.cli.processes",
     "agent": "kilostack.cli.processes",
     "supervise": "kilostack.cli.supervise",
@@ -68,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_format(why)
     _add_policy(commands)
     _add_audit(commands)
+    _add_identity(commands)
     _add_processes(commands)
     return parser
 
@@ -122,6 +124,17 @@ def _add_audit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     _add_where(audit)
     _add_format(audit)
+
+
+def _add_identity(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    identity = commands.add_parser(
+        "identity",
+        help="change the keys of the identity service, while the cloud runs or not",
+        description="rotate-keys: sign tokens with a new key from the next one on; tokens that are out stay good. "
+        "rotate-credentials-key: keep secrets that are at rest under a new key in the key file.",
+    )
+    identity.add_argument("action", choices=("rotate-keys", "rotate-credentials-key"))
+    _add_where(identity)
 
 
 def _add_processes(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
