@@ -14,6 +14,7 @@ import msgspec
 from sqlalchemy import MetaData
 
 from kilostack import __version__
+from kilostack.assembly.configuration import Configuration
 from kilostack.assembly.health import Access, Health, Ready, watch_lag
 from kilostack.bus.hints import Hints
 from kilostack.compute import service as compute
@@ -83,6 +84,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     entropy: Entropy = os.urandom
     #: service -> an operator's rules
     policies: Mapping[str, Mapping[str, str]] = {}
+    configuration: Configuration = Configuration()
     kinds: Sequence[Saga] = compute.KINDS
     #: the table of calls inside this process, and what services call through; tests lose and repeat calls there
     local_calls: LocalCalls | None = None
@@ -117,6 +119,7 @@ class Cloud:
                 world=world,
                 vault=vault,
                 entropy=ground.entropy,
+                settings=ground.configuration.identity,
                 overrides=ground.policies.get("identity", {}),
             )
         )

@@ -18,7 +18,7 @@ from pathlib import Path
 import uvicorn
 import uvloop
 
-from kilostack.assembly import open_files, policies
+from kilostack.assembly import configuration, open_files, policies
 from kilostack.assembly.cloud import SCHEMAS, Cloud, Ground, Seed
 from kilostack.assembly.simulated_hosts import SimulatedHosts
 from kilostack.bus.hints import LocalHints
@@ -46,7 +46,7 @@ def main(settings: Settings) -> None:
     open_files.allow(open_files.MOST_OF_CONTROL_PLANE)
     try:
         uvloop.run(serve(settings))
-    except (DamagedDatabase, PolicyError, WrongSchema, WrongMasterKey) as error:
+    except (configuration.BadConfiguration, DamagedDatabase, PolicyError, WrongSchema, WrongMasterKey) as error:
         _LOG.error("%s", error)
         sys.exit(str(error))
 
@@ -54,7 +54,7 @@ def main(settings: Settings) -> None:
 async def serve(settings: Settings) -> None:
     """The whole control plane; returns after a signal, when requests under way have been answered."""
     world = RealWorld()
-    rules = policies.load(settings.policies)
+    rules, chosen = policies.load(settings.policies), configuration.load(settings.config)
     listener = _listener(settings.port)
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -72,6 +72,7 @@ async def serve(settings: Settings) -> None:
         master_key=reread_key(),
         reread_key=reread_key,
         policies=rules,
+        configuration=chosen,
     )
     cloud = Cloud(ground)
     await cloud.start(_seed(settings), exclusive=True)

@@ -92,6 +92,9 @@ def _add_up(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help="rules of who may do what, in oslo.policy's format; an empty FILE goes back to our own",
     )
     up.add_argument(
+        "--config", metavar="FILE", help="settings of the services, as TOML; an empty FILE goes back to the defaults"
+    )
+    up.add_argument(
         "--simulate", action="store_true", help="simulated guests and networks: needs no root and nothing but Python"
     )
 

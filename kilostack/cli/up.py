@@ -66,6 +66,7 @@ def _merge(args: argparse.Namespace, owner: Owner, before: Settings | None, prog
     asked = {"port": args.port, "hosts": args.hosts, "public_cidr": args.public_cidr}
     asked["image"] = None if args.image is None else Path(args.image).absolute()
     asked["policies"] = _policies(args, settings)
+    settings = replace(settings, config=_config(args, settings))
     try:
         settings = check(replace(settings, **{key: value for key, value in asked.items() if value is not None}))
     except InvalidSettings as error:
@@ -89,6 +90,19 @@ def _policies(args: argparse.Namespace, settings: Settings) -> dict[str, Path]:
 
         check_files(files)
     return files
+
+
+def _config(args: argparse.Namespace, settings: Settings) -> Path | None:
+    """The configuration file, seen to be usable."""
+    file = settings.config if args.config is None else Path(args.config).absolute() if args.config else None
+    if file is not None:
+        from kilostack.assembly.configuration import BadConfiguration, load
+
+        try:
+            load(file)
+        except BadConfiguration as error:
+            raise Failure(str(error), "docs/reference/configuration.md tells every key.") from None
+    return file
 
 
 def _settle(settings: Settings, owner: Owner, program: Program) -> Settings:

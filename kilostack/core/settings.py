@@ -49,6 +49,8 @@ class Settings:
     image: Path | None = None
     #: service -> the file whose rules are laid over its own
     policies: Mapping[str, Path] = field(default_factory=dict)
+    #: the configuration file; None: the defaults
+    config: Path | None = None
     state_dir: Path
     run_dir: Path
 
@@ -108,6 +110,7 @@ def render(settings: Settings) -> str:
                 "public_cidr": settings.public_cidr,
                 "image": None if settings.image is None else str(settings.image),
                 "policies": {service: str(file) for service, file in settings.policies.items()},
+                "config": None if settings.config is None else str(settings.config),
                 "run_dir": str(settings.run_dir),
             },
             indent=2,
@@ -133,7 +136,8 @@ def _parse(values: dict[str, Any], state_dir: Path) -> Settings:
     written = values["kilostack_state"]
     if written > STATE_FORMAT:
         raise NewerState(f"{state_dir} is of a later release (format {written}, this one knows {STATE_FORMAT})")
-    cidr, image = values["public_cidr"], values["image"]
+    # states of an earlier release lack the keys that are looked for with `get`
+    cidr, image, config = values["public_cidr"], values["image"], values.get("config")
     return Settings(
         name=str(values["name"]),
         port=int(values["port"]),
@@ -141,8 +145,8 @@ def _parse(values: dict[str, Any], state_dir: Path) -> Settings:
         hosts=int(values["hosts"]),
         public_cidr=None if cidr is None else str(cidr),
         image=None if image is None else Path(image),
-        # states of before there were any have none
         policies={str(service): Path(file) for service, file in values.get("policies", {}).items()},
+        config=None if config is None else Path(config),
         state_dir=state_dir,
         run_dir=Path(values["run_dir"]),
     )
