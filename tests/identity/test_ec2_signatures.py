@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
@@ -73,8 +74,8 @@ def _version_two(host: str, values: dict[str, str]) -> str:
 def test_version_two(values: dict[str, str]) -> None:
     values = {name: value for name, value in values.items() if not name.startswith(("Signature", "X-Amz"))}
     params = {**values, "SignatureVersion": "2", "SignatureMethod": "HmacSHA256"}
-    asked = Signed(access="a", signature=_version_two("h:80", values), verb="GET", host="h:80", path="/x", params=params)
-    assert fits(SECRET, asked)
+    signature = _version_two("h:80", values)
+    assert fits(SECRET, Signed(access="a", signature=signature, verb="GET", host="h:80", path="/x", params=params))
     assert not fits(SECRET, Signed(access="a", signature="no", verb="GET", host="h:80", path="/x", params=params))
 
 
@@ -115,7 +116,5 @@ _JSON = st.recursive(
     st.dictionaries(st.sampled_from(["Authorization", "X-Amz-Date", "Host"]), _JSON),
 )
 def test_whatever_comes_there_is_no_other_error(params: dict[str, Any], headers: dict[str, Any]) -> None:
-    try:
+    with suppress(BadSignature):
         assert not fits(SECRET, Signed(access="a", signature="no", host="h:1", params=params, headers=headers))
-    except BadSignature:
-        pass
