@@ -6,7 +6,7 @@ import pytest
 
 from kilostack.core.vault import Keys, Vault, sealed_with
 from kilostack.core.world import RealWorld
-from kilostack.identity.app import credentials, resealing
+from kilostack.identity.app import credentials, domain_config
 from kilostack.identity.app.resealing import SEALED, reseal
 from kilostack.identity.model.credentials import Credential
 from kilostack.identity.model.domain_config import DomainOption
@@ -30,7 +30,7 @@ async def _filled(db: Database, vault: Vault, count: int = _MANY) -> None:
     async def unit(tx: Tx) -> None:
         for number in range(count):
             await CREDENTIALS.insert(tx, _credential(vault, number))
-        sealed = vault.seal(resealing.domain_config.PURPOSE, b'"password"')
+        sealed = vault.seal(domain_config.PURPOSE, b'"password"')
         for name, value in (("password", sealed), ("url", "ldap://x"), ("page_size", 5)):
             await DOMAIN_OPTIONS.insert(tx, DomainOption(domain_id="d", group="ldap", option=name, value=value))
 
@@ -43,7 +43,7 @@ async def _check_all(db: Database, vault: Vault, count: int = _MANY) -> set[str]
     opened = [vault.open(credentials.PURPOSE, record.blob_sealed).decode() for record in records]
     assert opened == [f"secret {number}" for number in range(count)]
     options = {one.option: one.value for one in await db.read(lambda tx: DOMAIN_OPTIONS.where(tx))}
-    assert vault.open(resealing.domain_config.PURPOSE, options["password"]) == b'"password"'
+    assert vault.open(domain_config.PURPOSE, options["password"]) == b'"password"'
     assert (options["url"], options["page_size"]) == ("ldap://x", 5)
     return {sealed_with(record.blob_sealed) for record in records} | {sealed_with(options["password"])}
 

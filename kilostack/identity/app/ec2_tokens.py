@@ -1,4 +1,4 @@
-"""Tokens for requests that a key pair has signed: services of EC2 and S3 have the signatures of their callers checked."""
+"""Tokens for requests that a key pair has signed: services of EC2 and S3 have signatures checked here."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from kilostack.identity.model.credentials import EC2_TYPE, Credential, KeyPair, 
 from kilostack.identity.model.ec2_signatures import BadSignature, Signed, fits, fits_s3, signed_at
 from kilostack.identity.store.credentials import CREDENTIALS
 from kilostack.identity.store.projects import PROJECTS
+from kilostack.identity.store.trusts import TRUSTS
 from kilostack.store.database import Tx
 
 _LATEST = timedelta(minutes=15)
@@ -79,14 +80,29 @@ class SignedRequests:
 
     async def _token(self, record: Credential, pair: KeyPair) -> Issued:
         """What the pair was made with bounds the token, too."""
-        if pair.trust_id or pair.access_token_id:
-            raise Unauthenticated(REJECTED)
-        proof = Proof(methods=(EC2,), user_id=record.user_id, credential_id=pair.app_cred_id or "")
-        scope = None if proof.credential_id else Scope(project=Named(id=record.project_id))
+        proof, scope = Proof(methods=(EC2,), user_id=record.user_id), None
+        if pair.trust_id:
+            trustee_id = await self._trustee(record.user_id, pair.trust_id)
+            proof, scope = msgspec.structs.replace(proof, user_id=trustee_id), Scope(trust_id=pair.trust_id)
+        elif pair.app_cred_id:
+            proof = msgspec.structs.replace(proof, credential_id=pair.app_cred_id)
+        elif pair.access_token_id:
+            proof = msgspec.structs.replace(proof, access_token_id=pair.access_token_id)
+        else:
+            scope = Scope(project=Named(id=record.project_id))
         issued = await self._tokens.issue(proof, scope)
         if issued.claims.project_id != record.project_id:
             raise Unauthenticated(REJECTED)
         return issued
+
+    async def _trustee(self, user_id: str, trust_id: str) -> str:
+        """Whom a trust lets in: its trustee, whose pair it is, or for whom its trustor has made one."""
+        trust = await self._ground.db.read(lambda tx: TRUSTS.find(tx, id=trust_id))
+        if trust is not None and user_id == trust.trustee_user_id:
+            return user_id
+        if trust is not None and user_id == trust.trustor_user_id and trust.impersonation:
+            return trust.trustee_user_id
+        raise Unauthenticated(REJECTED)
 
 
 async def _check_project(tx: Tx, project_id: str | None) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from keystoneclient.contrib.ec2.utils import Ec2Signer
+from keystoneclient.contrib.ec2.utils import Ec2Signer  # type: ignore[import-untyped]
 
 from kilostack.identity.store.credentials import CREDENTIALS
 from tests.http.cloud import Answer, cases, play
@@ -217,3 +217,30 @@ async def test_a_pair_is_bound_to_the_application_credential_it_names(cloud: Ide
     assert token["application_credential"]["id"] == credential["id"]
     assert (await cloud.ask("DELETE", f"{path}/{credential['id']}", demo)).status == 204
     assert (await bound.ec2()).status == 401
+
+
+async def test_a_pair_is_bound_to_the_trust_it_names(cloud: IdentityCloud, pair: Pair) -> None:
+    """It lets in whom the trust lets in, and nobody who merely knows what the trust is called."""
+    demo, trustor = await cloud.demo(), await cloud.id_of("users", "demo")
+    trustee, project = await somebody(cloud, "trustee"), await cloud.id_of("projects", "demo")
+    stranger = await somebody(cloud, "stranger")
+    trust = {
+        "trustor_user_id": trustor,
+        "trustee_user_id": trustee,
+        "project_id": project,
+        "impersonation": True,
+        "roles": [{"name": "reader"}],
+    }
+    trust_id = (await cloud.ask("POST", "/OS-TRUST/trusts", demo, json={"trust": trust})).json()["trust"]["id"]
+    for user_id, status in ((trustor, 200), (trustee, 200), (stranger, 401)):
+        blob = {"access": f"by-{user_id}", "secret": "s", "trust_id": trust_id}
+        document = {"type": "ec2", "blob": json.dumps(blob), "user_id": user_id, "project_id": project}
+        made = await cloud.ask("POST", "/credentials", pair.admin, json={"credential": document})
+        assert made.status == 201
+        answer = await Pair(cloud, pair.admin, blob).ec2()
+        assert answer.status == status, answer.body
+        if status == 200:
+            token = answer.json()["token"]
+            assert token["OS-TRUST:trust"]["id"] == trust_id
+            assert token["user"]["id"] == trustor
+            assert [role["name"] for role in token["roles"]] == ["reader"]

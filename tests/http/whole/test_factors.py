@@ -77,6 +77,7 @@ def test_a_password_alone_comes_with_a_receipt_that_completes(
     with pytest.raises(exceptions.MissingAuthMethods) as caught:
         Session(password).get_token()
     error = caught.value
+    assert error.receipt is not None
     assert error.methods == ["password"]
     assert error.required_auth_methods == [["password", "totp"]]
     totp = v3.TOTP(_url(cloud), _passcode(0), user_id=careful.user_id, unscoped=True)
