@@ -15,8 +15,10 @@ import yaml
 from kilostack.core import errors
 from kilostack.core.context import Context
 from kilostack.core.world import World
-from kilostack.http.app import make_app
+from kilostack.http.app import Observer, make_app
 from kilostack.http.authentication import Authenticator
+from kilostack.http.messages import Request
+from kilostack.http.openapi import statuses
 from kilostack.http.routes import Api
 from tests.promptness import Prompt
 
@@ -63,6 +65,16 @@ class Personas:
         if (known := PERSONAS.get(token)) is None:
             raise errors.Unauthenticated("The request you have made requires authentication.")
         return known
+
+
+class Told(Observer):
+    """Sees to it that no operation ends with a status that its service's OpenAPI document does not name."""
+
+    def answered(self, service: str, request: Request, status: int, seconds: float) -> None:
+        route = request.route
+        if route is not None and route.statuses:
+            ends = statuses(route)
+            assert status in ends, f"{request.method} {route.path} answered {status}; it tells {sorted(ends)}"
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -148,7 +160,7 @@ def _chunks(
 
 def client(apis: Sequence[Api], world: World, authenticator: Authenticator | None = None) -> Client:
     """A client of an application that serves `apis`, to the personas unless another authenticator is given."""
-    return Client(make_app(apis, authenticator or Personas(), world))
+    return Client(make_app(apis, authenticator or Personas(), world, Told()))
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -116,7 +116,7 @@ GET /domains/{domain_id} get_domain
 PATCH /domains/{domain_id} update_domain
 DELETE /domains/{domain_id} delete_domain
 GET /domains/{domain_id}/config get_domain_config
-PUT /domains/{domain_id}/config create_domain_config 201
+PUT /domains/{domain_id}/config create_domain_config 200,201
 PATCH /domains/{domain_id}/config update_domain_config
 DELETE /domains/{domain_id}/config delete_domain_config
 GET /domains/{domain_id}/config/{group} get_domain_config,get_security_compliance_domain_config
