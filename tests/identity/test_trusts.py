@@ -58,6 +58,34 @@ def test_what_is_handed_on_is_never_more(parent: Trust, child: Trust) -> None:
     assert 0 < parent.redelegation_count <= MOST_REDELEGATIONS
 
 
+_PARENT = _trust("parent", role_ids=("a", "b"), expires_at=5, redelegation_count=2)
+_CHILD = _trust("child", role_ids=("a",), expires_at=4, redelegation_count=1)
+
+
+@pytest.mark.parametrize(
+    ("parent", "child", "why"),
+    [
+        ({}, {}, None),
+        ({"redelegation_count": 0}, {}, "depth"),
+        ({"redelegation_count": MOST_REDELEGATIONS + 1}, {}, "depth"),
+        ({}, {"remaining_uses": 1}, "remaining_uses"),
+        ({}, {"expires_at": 6}, "expiration"),
+        ({}, {"expires_at": None}, "expiration"),
+        ({"expires_at": None}, {}, None),
+        ({}, {"role_ids": ("a", "c")}, "roles"),
+        ({}, {"project_id": "q"}, "project"),
+        ({"impersonation": False}, {}, "Impersonation"),
+        ({"impersonation": False}, {"impersonation": False}, None),
+        ({}, {"impersonation": False}, None),
+    ],
+)
+def test_why_a_trust_may_not_be_handed_on(parent: dict[str, object], child: dict[str, object], why: str | None) -> None:
+    pair = msgspec.structs.replace(_PARENT, **parent), msgspec.structs.replace(_CHILD, **child)
+    found = refusal(*pair)
+    assert (found is None) if why is None else (found is not None and why in found)
+    assert chain_refusal(pair[::-1]) == found
+
+
 @given(st.lists(_trusts, max_size=6))
 def test_a_chain_that_holds_gives_what_its_first_gives(chain: list[Trust]) -> None:
     """Whatever the order in which trusts were made: nothing grows on the way."""
