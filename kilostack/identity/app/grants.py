@@ -37,7 +37,7 @@ class _Parts(msgspec.Struct, frozen=True):
 
 
 class Grants:
-    """Each names an actor, a place and a role. Policy comes first: who may not learns nothing about what is there."""
+    """Each names an actor, a place and a role, which all have to be there."""
 
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
@@ -90,15 +90,26 @@ class Grants:
 
     async def _checked(self, tx: Tx, ctx: Context, verb: str, wanted: Assignment) -> _Parts:
         parts = await _parts(tx, wanted)
+        if _tells_first(wanted):
+            _check_there(parts, wanted, verb)
         self._ground.access.check(ctx, _action(verb, wanted), _target(parts, wanted))
-        if parts.role is None and wanted.role_id:
-            raise NotFound(f"Could not find role: {wanted.role_id}.")
-        if parts.place is None and wanted.scope_kind != "system":
-            raise NotFound(f"Could not find {wanted.scope_kind}: {wanted.scope_id}.")
-        # what was given to somebody who is gone can still be taken
-        if parts.actor is None and verb != "revoke":
-            raise NotFound(f"Could not find {wanted.actor_kind}: {wanted.actor_id}.")
+        _check_there(parts, wanted, verb)
         return parts
+
+
+def _tells_first(wanted: Assignment) -> bool:
+    """Whether everybody is told what is not there, as Keystone does on domains and the system."""
+    return wanted.scope_kind != "project" and not wanted.inherited
+
+
+def _check_there(parts: _Parts, wanted: Assignment, verb: str) -> None:
+    if parts.role is None and wanted.role_id:
+        raise NotFound(f"Could not find role: {wanted.role_id}.")
+    if parts.place is None and wanted.scope_kind != "system":
+        raise NotFound(f"Could not find {wanted.scope_kind}: {wanted.scope_id}.")
+    # what was given to somebody who is gone can still be taken
+    if parts.actor is None and verb != "revoke":
+        raise NotFound(f"Could not find {wanted.actor_kind}: {wanted.actor_id}.")
 
 
 def _action(verb: str, wanted: Assignment) -> str:

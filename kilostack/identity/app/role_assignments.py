@@ -128,7 +128,8 @@ async def _effective(tx: Tx, wanted: Wanted) -> list[Effective]:
     within = await _tree(tx, wanted) if wanted.place is not None and wanted.place.kind == "project" else None
     implied = await implied_roles(tx)
     of_domains = {role.id for role in await ROLES.where(tx) if role.domain_id}
-    found = []
+    # a role that comes by a chain and by its own assignment is told once
+    found: dict[tuple[object, ...], Effective] = {}
     for one in given:
         users = [one.actor_id] if one.actor_kind == "user" else members.get(one.actor_id, [])
         if wanted.user_id is not None:
@@ -136,9 +137,10 @@ async def _effective(tx: Tx, wanted: Wanted) -> list[Effective]:
         gives = [role for role in reached(one.role_id, implied) if role[0] not in of_domains]
         if wanted.role_id is not None:
             gives = [role for role in gives if role[0] == wanted.role_id]
-        reaching = product(_places(one, below, within), users, gives)
-        found += [_reaching(one, user_id, place, role) for place, user_id, role in reaching]
-    return found
+        source = (one.actor_kind, one.actor_id, one.scope_kind, one.scope_id, one.inherited)
+        for place, user_id, role in product(_places(one, below, within), users, gives):
+            found.setdefault((*source, place, user_id, role), _reaching(one, user_id, place, role))
+    return list(found.values())
 
 
 async def _candidates(tx: Tx, wanted: Wanted) -> list[Assignment]:

@@ -73,16 +73,18 @@ class Roles(Resources[Role]):
             raise Conflict(self.duplicate(record)) from None
 
     async def found(self, tx: Tx, ctx: Context, verb: str, record_id: str) -> Role:
+        """The role, if the caller may `verb` it. That one is not there is told to everybody, as Keystone does."""
         record = await self.find(tx, record_id)
-        kind = "role" if record is None or not record.domain_id else "domain_role"
-        self.ground.access.check(ctx, f"{verb}_{kind}", {} if record is None else self.target(record))
         if record is None:
             raise self.missing(record_id)
+        self.ground.access.check(ctx, f"{verb}_{'domain_role' if record.domain_id else 'role'}", self.target(record))
         return record
 
     async def page(self, ctx: Context, ask: Ask) -> list[Role]:
         """Roles of the whole cloud, or those of the domain that is asked for."""
         of_domain = any(where.name == "domain_id" for where in ask.where)
+        if Where("domain_id", ("",)) in ask.where:
+            raise BadRequest("Invalid input for field/attribute domain_id. It is empty.", field="domain_id")
         self.ground.access.check(ctx, "list_domain_roles" if of_domain else "list_roles", {})
         if not of_domain:
             ask = _replace(ask, where=(*ask.where, Where("domain_id", ("",))))
@@ -129,7 +131,7 @@ class ImpliedRoles:
 
         async def unit(tx: Tx) -> Inference:
             prior, implied = await self._both(tx, ctx, "create", prior_id, implied_id)
-            if implied.name in _PROHIBITED or (implied.domain_id and implied.domain_id != prior.domain_id):
+            if implied.name in _PROHIBITED or (implied.domain_id and not prior.domain_id):
                 raise Forbidden(f"{implied_id} cannot be an implied roles.")
             await IMPLICATIONS.insert(tx, Implication(prior_id=prior_id, implied_id=implied_id))
             return Inference(prior, (implied,))
@@ -165,10 +167,8 @@ class ImpliedRoles:
         """Everything that a role implies directly."""
 
         async def unit(tx: Tx) -> Inference:
-            prior = await ROLES.find(tx, id=prior_id)
+            prior = await _role(tx, prior_id)
             self._check(ctx, "list_implied_roles", {"prior_role": prior})
-            if prior is None:
-                raise _no_role(prior_id)
             implied = await IMPLICATIONS.where(tx, prior_id=prior_id)
             found = await ROLES.within(tx, "id", [one.implied_id for one in implied])
             return Inference(prior, tuple(sorted(found, key=lambda role: role.name)))
@@ -191,19 +191,18 @@ class ImpliedRoles:
         return await self._ground.db.read(unit)
 
     async def _both(self, tx: Tx, ctx: Context, verb: str, prior_id: str, implied_id: str) -> tuple[Role, Role]:
-        prior, implied = await ROLES.find(tx, id=prior_id), await ROLES.find(tx, id=implied_id)
+        prior, implied = await _role(tx, prior_id), await _role(tx, implied_id)
         self._check(ctx, f"{verb}_implied_role", {"prior_role": prior, "implied_role": implied})
-        if prior is None or implied is None:
-            raise _no_role(prior_id if prior is None else implied_id)
         return prior, implied
 
-    def _check(self, ctx: Context, action: str, roles: Mapping[str, Role | None]) -> None:
-        target = {name: role_target(role) for name, role in roles.items() if role is not None}
-        self._ground.access.check(ctx, action, target)
+    def _check(self, ctx: Context, action: str, roles: Mapping[str, Role]) -> None:
+        self._ground.access.check(ctx, action, {name: role_target(role) for name, role in roles.items()})
 
 
-def _no_role(role_id: str) -> NotFound:
-    return NotFound(f"Could not find role: {role_id}.")
+async def _role(tx: Tx, role_id: str) -> Role:
+    if (found := await ROLES.find(tx, id=role_id)) is None:
+        raise NotFound(f"Could not find role: {role_id}.")
+    return found
 
 
 def _does_not_imply(prior_id: str, implied_id: str) -> NotFound:

@@ -82,9 +82,10 @@ _MATRIX: list[tuple[str, str, set[str]]] = [
             ("DELETE", f"{before}/{place}/{actor}/roles/{{pilot}}{after}", _ANY_ADMIN),
             ("DELETE", f"{before}/{place}/{actor}/roles/{{reader}}{after}", _MANAGES),
             ("DELETE", f"{before}/{elsewhere}/{actor}/roles/{{reader}}{after}", _ANY_ADMIN),
-            # neither role nor user nor place is told apart from one that may not be seen
-            ("PUT", f"{before}/{place}/{actor}/roles/nothing{after}", _ANY_ADMIN),
-            ("PUT", f"{before}/{place}/users/nothing/roles/{{reader}}{after}", _ANY_ADMIN),
+            # on projects, and where roles are inherited, what is not there is not told apart from what may not be seen
+            ("PUT", f"/OS-INHERIT/{place}/{actor}/roles/nothing/inherited_to_projects", _ANY_ADMIN),
+            ("PUT", f"/projects/{{project}}/{actor}/roles/nothing", _ANY_ADMIN),
+            ("PUT", f"{before}/projects/{{project}}/users/nothing/roles/{{reader}}{after}", _ANY_ADMIN),
             ("PUT", f"{before}/projects/nothing/{actor}/roles/{{reader}}{after}", _ANY_ADMIN),
         )
     ),
@@ -106,7 +107,16 @@ _MATRIX: list[tuple[str, str, set[str]]] = [
     ("GET", "/roles/{pilot}", _VIEWERS),
     ("GET", "/roles/{crew}", _NOT_DOMAIN),
     ("GET", "/roles?domain_id={acme}", _NOT_DOMAIN),
-    ("DELETE", "/roles/nothing", _ADMINS),
+    *(
+        (method, path, {"everybody"})
+        for method in ("GET", "PUT", "DELETE")
+        for path in (
+            "/system/users/{user}/roles/nothing",
+            "/domains/nothing/users/{user}/roles/{reader}",
+            "/roles/nothing/implies/{reader}",
+        )
+    ),
+    ("DELETE", "/roles/nothing", {"everybody"}),
     ("GET", "/role_inferences", _NOT_DOMAIN),
     ("GET", "/roles/{pilot}/implies", _NOT_DOMAIN),
     ("PUT", "/roles/{pilot}/implies/{pilot}", _ADMINS),
@@ -146,7 +156,8 @@ async def test_who_may_what(cloud: IdentityCloud) -> None:
         for persona, token in tokens.items():
             answer = await cloud.ask(method, path.format(**ids), token)
             told = f"{persona}: {method} {path} {answer.status} {answer.body[:200]!r}"
-            assert (answer.status != 403) is (persona in allowed), told
+            assert (answer.status != 403) is (persona in allowed or "everybody" in allowed), told
+            assert "everybody" not in allowed or answer.status == 404, told
             assert answer.status < 500, told
         assert (await cloud.ask(method, path.format(**ids))).status == 401
 

@@ -27,7 +27,7 @@ RULES = (
         {
             "get_role": f"{VIEWER} or (role:manager and rule:domain_managed_target_role)",
             "list_roles": f"{VIEWER} or (role:manager and not domain_id:None)",
-            "check_grant": f"{ADMIN} or ((rule:system_reader or {_within('reader')}) and {_ROLE_FITS})",
+            "check_grant": f"{VIEWER} or ({_within('reader')} and {_ROLE_FITS})",
             "list_grants": f"{VIEWER} or {_within('reader')}",
             "create_grant": _WRITE,
             "revoke_grant": _WRITE,
