@@ -16,8 +16,9 @@ from kilostack.identity.app.access_rules import WantedRule, kept_rules
 from kilostack.identity.app.delegation import check_may_use_application_credentials
 from kilostack.identity.app.ground import Ground
 from kilostack.identity.app.policies import forbidden
-from kilostack.identity.app.tokens import CREDENTIAL_PURPOSE, check_may_manage_credentials
+from kilostack.identity.app.tokens import CREDENTIAL_PURPOSE, check_may_manage_credentials, roles_on
 from kilostack.identity.model.application_credentials import ApplicationCredential
+from kilostack.identity.model.assignments import Place
 from kilostack.identity.model.roles import Role, closure
 from kilostack.identity.store import tokens as store_tokens
 from kilostack.identity.store.access_rules import access_rules
@@ -149,10 +150,15 @@ def _target(user_id: str) -> Mapping[str, Any]:
 
 
 async def _chosen(tx: Tx, claims: Claims, wanted: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
-    """Ids of the roles, with what they imply: those of the token, or some of them."""
-    held = {role_id for role_id, _ in claims.roles}
+    """Ids of the roles, with what they imply: those that the user has on the project now, or some of them.
+
+    A credential never makes one with more roles than its own.
+    """
+    held = claims.roles
+    if not claims.credential_id:
+        held = await roles_on(tx, claims, Place("project", claims.project_id))
     if not wanted:
-        return tuple(role_id for role_id, _ in claims.roles)
+        return tuple(role_id for role_id, _ in held)
     chosen = set()
     for role_id, name in wanted:
         named = [role_id] if role_id else [found.id for found in await ROLES.where(tx, name=name, domain_id="")]
@@ -160,9 +166,9 @@ async def _chosen(tx: Tx, claims: Claims, wanted: tuple[tuple[str, str], ...]) -
             raise NotFound(f"Role {name} is not defined")
         chosen.update(named)
     chosen = closure(chosen, await implied_roles(tx))
-    if not chosen <= held:
+    if not chosen <= {role_id for role_id, _ in held}:
         raise _invalid("Cannot create an application credential with unassigned role")
-    return tuple(role_id for role_id, _ in claims.roles if role_id in chosen)
+    return tuple(role_id for role_id, _ in held if role_id in chosen)
 
 
 def _taken(name: str) -> Conflict:
