@@ -9,7 +9,7 @@ import msgspec
 from kilostack.core.errors import Duplicate
 from kilostack.core.secret import Secret
 from kilostack.identity.app.ground import Ground
-from kilostack.identity.model.assignments import SYSTEM, Assignment
+from kilostack.identity.model.assignments import SYSTEM, Assignment, ScopeKind
 from kilostack.identity.model.catalog import INTERFACES, Endpoint, Region, Service
 from kilostack.identity.model.projects import DEFAULT_DOMAIN, Domain, Project
 from kilostack.identity.model.roles import Implication, Role
@@ -127,12 +127,13 @@ class _Seed:
         admin, demo = self._users["admin"].id, self._users["demo"].id
         project_of_admin, project_of_demo = self._projects["admin"].id, self._projects["demo"].id
         role = {name: found.id for name, found in self._roles.items()}
-        for actor_id, kind, scope_id, name in (
+        given: tuple[tuple[str, ScopeKind, str, str], ...] = (
             (admin, "project", project_of_admin, "admin"),
             (admin, "system", SYSTEM, "admin"),
             (demo, "project", project_of_demo, "member"),
             (demo, "project", project_of_demo, "reader"),
-        ):
+        )
+        for actor_id, kind, scope_id, name in given:
             yield Assignment(
                 actor_kind="user", actor_id=actor_id, scope_kind=kind, scope_id=scope_id, role_id=role[name]
             )
