@@ -28,12 +28,14 @@ class PasswordCheck:
     async def user(self, find: Find, password: Secret, who: tuple[str, str]) -> User:
         """The user that `find` finds, if it is their password; `who` is the name and the address that attempt it.
 
+        Attempts are counted for the user, in however many ways they can be named; for the name when it is nobody's.
         Raises `Unauthenticated`; `Forbidden` (429) after too many failures. Says nothing about whether the user is
         enabled or the password expired.
         """
         ground = self._ground
-        ground.attempts.check(who)
         user, failures = await ground.db.read(lambda tx: _found(tx, find))
+        who = (who[0] if user is None else user.id, who[1])
+        ground.attempts.check(who)
         locked = user is not None and is_locked(self._rules, user, failures, ground.world.now())
         kept = None if user is None else user.password_hash
         # again when its turn has come: many guesses at once must not all pass the first look

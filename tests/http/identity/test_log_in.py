@@ -308,3 +308,31 @@ async def test_a_hash_that_a_client_brings_is_no_password(cloud: IdentityCloud) 
     path = f"/users/{made.json()['user']['id']}"
     assert (await cloud.ask("PATCH", path, admin, json={"user": {"password_hash": known}})).status == 200
     assert (await cloud.log_in("sly", "known")).status == 401
+
+
+@pytest.mark.parametrize("method", ["password", "totp", "application_credential"])
+async def test_other_names_of_the_same_are_no_way_around(cloud: IdentityCloud, method: str) -> None:
+    demo, user = await cloud.demo(), await cloud.id_of("users", "demo")
+    made = {"application_credential": {"name": "robot", "secret": "s"}}
+    answer = await cloud.ask("POST", f"/users/{user}/application_credentials", demo, json=made)
+    credential = answer.json()["application_credential"]["id"]
+    # where a domain has a name and an id, the name counts
+    users = [{"name": "demo", "domain": {"name": "Default", "id": f"any {at}"}} for at in range(8)]
+    users += [{"id": user}, {"name": "demo", "domain": {"id": "default"}}, {"id": user}, {"id": user}]
+    secret = {"password": {"password": "wrong"}, "totp": {"passcode": "000000"}}.get(method)
+    parts: list[Any] = [{"user": one | secret} for one in users] if secret else []
+    if not parts:
+        parts = [{"name": "robot", "user": one, "secret": "wrong"} for one in users[:-1]]
+        parts.append({"id": credential, "secret": "wrong"})
+    found = []
+    for part in parts:
+        body = {"auth": {"identity": {"methods": [method], method: part}}}
+        found.append((await cloud.ask("POST", "/auth/tokens", json=body)).status)
+    assert found == [401] * 10 + [429] * 2
+
+
+async def test_passcodes_guessed_at_once_are_no_way_around(cloud: IdentityCloud) -> None:
+    user = await cloud.id_of("users", "demo")
+    body = {"auth": {"identity": {"methods": ["totp"], "totp": {"user": {"id": user, "passcode": "000000"}}}}}
+    answers = await asyncio.gather(*(cloud.ask("POST", "/auth/tokens", json=body) for _ in range(40)))
+    assert [answer.status for answer in answers].count(401) == 10

@@ -37,10 +37,11 @@ class ApplicationCredentialMethod:
         if part.id is None and (part.name is None or part.user is None):
             raise expecting("id, or name and user,", "application_credential")
         ground = self._ground
-        named = part.id or f"{part.name} of {label(part.user or Named())}"
-        who = (named[:_LONGEST_LABEL], address)
-        ground.attempts.check(who)
         found = await ground.db.read(lambda tx: _found(tx, part))
+        named = part.id or f"{part.name} of {label(part.user or Named())}"
+        # counted for the credential, in however many ways it can be named
+        who = (named[:_LONGEST_LABEL] if found is None else found.id, address)
+        ground.attempts.check(who)
         kept = "" if found is None else found.secret_hash
         if not ground.vault.recognizes(CREDENTIAL_PURPOSE, part.secret, kept) or found is None:
             ground.attempts.failed(who)

@@ -41,9 +41,11 @@ class TotpMethod:
     async def prove(self, part: _Part, address: str) -> Proof:
         ground, shown = self._ground, part.user
         named = Named(shown.id, shown.name, shown.domain)
-        who = (f"totp {label(named)}", address)
-        ground.attempts.check(who)
         user, seeds = await ground.db.read(lambda tx: _seeds(tx, named))
+        # counted for the user, in however many ways they can be named; from here on nothing waits before it is counted,
+        # so that many guesses at once do not all pass
+        who = (f"totp {label(named) if user is None else user.id}", address)
+        ground.attempts.check(who)
         passcode = shown.passcode if isinstance(shown.passcode, str) else ""
         if user is None or not await self._taken(passcode, seeds):
             ground.attempts.failed(who)
