@@ -105,7 +105,8 @@ class MappingApi(PutCollectionApi[Mapping]):
     """The rules are checked by the schema of the version that they name."""
 
     async def document(self, request: Request) -> dict[str, Any]:
-        inner = await super().document(request)
+        # whatever else is in it says nothing, and may be of any form
+        inner: dict[str, Any] = (await request.json()).get(self._singular) or {}
         version = inner.get("schema_version") or "1.0"
         if (rules := MAPPING_RULES.get(version)) is None:
             raise BadRequest(

@@ -13,5 +13,5 @@ DOMAIN_OPTIONS = Table(
     sql.uuid("domain_id", key=True),
     sql.text("group", 64, key=True),
     sql.text("option", 64, key=True),
-    sql.json("value"),
+    sql.json("value", null=True),
 )
