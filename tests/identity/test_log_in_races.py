@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 import pytest
 
-from kilostack.core.errors import Unauthenticated
+from kilostack.core.errors import Forbidden, Unauthenticated
 from kilostack.core.secret import Secret
 from kilostack.core.vault import Vault
 from kilostack.identity.app.ground import Ground, IdentityParts
 from kilostack.identity.app.methods.password import PasswordMethod
+from kilostack.identity.app.methods.totp import TotpMethod
 from kilostack.identity.app.passwords import Passwords
 from kilostack.identity.app.receipts import Receipts
 from kilostack.identity.app.sign_in import SignIn
@@ -82,3 +85,13 @@ async def test_a_hash_from_outside_is_never_verified_as_ours(site: Site) -> None
     for wrong in (None, "", "nonsense", kept[:-4], kept.replace("argon2id", "argon2i")):
         assert not await passwords.matches(Secret("right"), wrong)
     assert not await passwords.matches(Secret("Right"), kept)
+
+
+async def test_passcodes_guessed_at_once_are_counted_before_the_next_is_looked_at(site: Site) -> None:
+    await site.seed(site.service())
+    ground = Ground(IdentityParts(db=site.db, world=site.world, vault=Vault(b"m" * 32)))
+    sign_in = SignIn([TotpMethod(ground)], Receipts(ground, Signing(ground)))
+    shown = {"methods": ["totp"], "totp": {"user": {"name": "demo", "domain": {"id": "default"}, "passcode": "000000"}}}
+    guesses = [sign_in.prove(shown, "here") for _ in range(40)]
+    found = [type(answer) for answer in await asyncio.gather(*guesses, return_exceptions=True)]
+    assert (found.count(Unauthenticated), found.count(Forbidden)) == (10, 30)
