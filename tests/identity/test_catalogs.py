@@ -116,7 +116,7 @@ async def test_what_a_project_has_of_its_own_goes_with_it(site: Site) -> None:
     assert await site.db.read(endpoint_filter.is_any_cut)
 
     async def forget(tx: Tx) -> None:
-        await endpoint_filter.forget_project(tx, "p")
+        await endpoint_filter.forget_projects(tx, ["p"])
 
     await site.db.write(forget)
     assert await site.db.read(own) == []

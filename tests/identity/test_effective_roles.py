@@ -25,8 +25,8 @@ from kilostack.identity.model.roles import Implication, Role
 from kilostack.identity.store.groups import MEMBERS
 from kilostack.identity.store.projects import PROJECTS
 from kilostack.identity.store.roles import ASSIGNMENTS, IMPLICATIONS, ROLES
-from kilostack.store.database import Database, T, Tx, Unit
-from kilostack.store.sql import Query
+from kilostack.store.database import Database, Tx
+from tests.counting import CountingDatabase
 from tests.identity.conftest import Site
 from tests.identity.role_worlds import USERS_OF_WORLD, World, drawn, fill, naive, places
 
@@ -81,42 +81,6 @@ async def test_the_effective_list_holds_what_tokens_would(site: Site, seed: int)
     assert not [each for each in everything if each.place.kind == "system"]
 
 
-class _Counting:
-    """A database that counts statements."""
-
-    def __init__(self, db: Database) -> None:
-        self._db, self.count = db, 0
-
-    async def read(self, unit: Unit[T]) -> T:
-        return await self._db.read(lambda tx: unit(_CountingTx(tx, self)))
-
-    async def write(self, unit: Unit[T]) -> T:
-        return await self._db.write(lambda tx: unit(_CountingTx(tx, self)))
-
-    async def close(self) -> None:
-        """The other one is closed by whoever opened it."""
-
-
-class _CountingTx:
-    def __init__(self, tx: Tx, counting: _Counting) -> None:
-        self._tx, self._counting, self.dialect = tx, counting, tx.dialect
-
-    async def one(self, query: Query, /, **params: Any) -> tuple[Any, ...] | None:
-        self._counting.count += 1
-        return await self._tx.one(query, **params)
-
-    async def all(self, query: Query, /, **params: Any) -> list[tuple[Any, ...]]:
-        self._counting.count += 1
-        return await self._tx.all(query, **params)
-
-    async def run(self, query: Query, /, **params: Any) -> int:
-        self._counting.count += 1
-        return await self._tx.run(query, **params)
-
-    def hint(self, topic: str) -> None:
-        self._tx.hint(topic)
-
-
 def _ground(db: Database, site: Site) -> Ground:
     return Ground(IdentityParts(db=db, world=site.world, vault=Vault(b"m" * 32)))
 
@@ -147,12 +111,14 @@ async def _deep(tx: Tx, width: int, depth: int) -> None:
 async def test_a_token_takes_as_many_statements_whatever_there_is(site: Site, width: int, depth: int) -> None:
     await site.db.write(lambda tx: fill(tx, World()))
     await site.db.write(lambda tx: _deep(tx, width, depth))
-    counting = _Counting(site.db)
+    counting = CountingDatabase(site.db)
     ground = _ground(counting, site)
     signing = Signing(ground)
     await signing.prepare()
-    counting.count = 0
     scope = Scope(project=Named(id=f"project{depth - 1}"))
-    issued = await Tokens(ground, signing).issue(Proof(methods=("password",), user_id="user0"), scope)
-    assert len(issued.claims.roles) == width
-    assert counting.count <= 9
+
+    async def issue() -> None:
+        issued = await Tokens(ground, signing).issue(Proof(methods=("password",), user_id="user0"), scope)
+        assert len(issued.claims.roles) == width
+
+    assert await counting.cost(issue()) <= 9

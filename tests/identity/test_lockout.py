@@ -21,7 +21,7 @@ from kilostack.identity.store.users import (
     LOGIN_FAILURES,
     USERS,
     count_failure,
-    forget_default_project,
+    forget_default_projects,
     keep_former_password,
     named_user,
 )
@@ -153,7 +153,7 @@ async def test_nobody_keeps_a_default_project_that_is_gone(site: Site) -> None:
     async def unit(tx: Tx) -> None:
         for user in users:
             await USERS.insert(tx, user)
-        await forget_default_project(tx, "p1")
+        await forget_default_projects(tx, ["p1"])
 
     await site.db.write(unit)
     changed = await site.db.read(lambda tx: USERS.find(tx, id="1"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -89,7 +89,7 @@ class ApplicationCredentials:
             rule_ids = await kept_rules(tx, user_id, wanted.access_rules)
             made = msgspec.structs.replace(credential, role_ids=role_ids, access_rule_ids=rule_ids)
             await APPLICATION_CREDENTIALS.insert(tx, made)
-            return await _full(tx, made)
+            return (await _full(tx, [made]))[0]
 
         for _ in range(_TRIES):
             try:
@@ -101,7 +101,8 @@ class ApplicationCredentials:
 
     async def show(self, ctx: Context, claims: Claims, user_id: str, credential_id: str) -> Full:
         async def unit(tx: Tx) -> Full:
-            return await _full(tx, await self._found(tx, ctx, claims, ("get", user_id, credential_id)))
+            found = await self._found(tx, ctx, claims, ("get", user_id, credential_id))
+            return (await _full(tx, [found]))[0]
 
         return await self._ground.db.read(unit)
 
@@ -111,7 +112,7 @@ class ApplicationCredentials:
         of_user = msgspec.structs.replace(ask, where=(*ask.where, Where("user_id", (user_id,))))
 
         async def unit(tx: Tx) -> list[Full]:
-            return [await _full(tx, credential) for credential in await APPLICATION_CREDENTIAL_LIST.page(tx, of_user)]
+            return await _full(tx, await APPLICATION_CREDENTIAL_LIST.page(tx, of_user))
 
         return await self._ground.db.read(unit)
 
@@ -139,10 +140,15 @@ class ApplicationCredentials:
         return found
 
 
-async def _full(tx: Tx, credential: ApplicationCredential) -> Full:
-    roles = await ROLES.within(tx, "id", credential.role_ids)
-    rules = await access_rules(tx, credential.access_rule_ids)
-    return Full(credential, sorted(roles, key=lambda role: role.name), rules)
+async def _full(tx: Tx, credentials: Sequence[ApplicationCredential]) -> list[Full]:
+    """Two statements however many there are."""
+    role_ids = {role_id for one in credentials for role_id in one.role_ids}
+    roles = sorted(await ROLES.within(tx, "id", sorted(role_ids)), key=lambda role: role.name)
+    rules = await access_rules(tx, (one.access_rule_ids for one in credentials))
+    return [
+        Full(one, [role for role in roles if role.id in one.role_ids], its_rules)
+        for one, its_rules in zip(credentials, rules, strict=True)
+    ]
 
 
 def _target(user_id: str) -> Mapping[str, Any]:

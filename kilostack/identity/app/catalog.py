@@ -24,8 +24,8 @@ from kilostack.identity.model.catalog import (
     parents,
 )
 from kilostack.identity.store.catalog import ENDPOINT_LIST, ENDPOINTS, REGION_LIST, REGIONS, SERVICE_LIST, SERVICES
-from kilostack.identity.store.endpoint_filter import endpoints_of, forget_endpoint, is_any_cut
-from kilostack.identity.store.limits import forget_subject
+from kilostack.identity.store.endpoint_filter import endpoints_of, forget_endpoints, is_any_cut
+from kilostack.identity.store.limits import forget_subjects
 from kilostack.identity.store.policy_documents import ASSOCIATIONS
 from kilostack.identity.store.tables.meta import FEED
 from kilostack.store.database import Tx
@@ -46,10 +46,11 @@ def check_id(record_id: str, document: dict[str, Any], shown: str = "Cannot chan
         raise BadRequest(shown, field="id")
 
 
-async def _forget(tx: Tx, endpoint: Endpoint) -> None:
-    """Remove what says something about an endpoint that goes."""
-    await forget_endpoint(tx, endpoint.id)
-    await ASSOCIATIONS.delete_where(tx, endpoint_id=endpoint.id)
+async def _forget(tx: Tx, endpoints: Iterable[Endpoint]) -> None:
+    """Remove what says something about endpoints that go."""
+    ids = [endpoint.id for endpoint in endpoints]
+    await forget_endpoints(tx, ids)
+    await ASSOCIATIONS.delete_within(tx, "endpoint_id", ids)
 
 
 class Regions(Resources[Region]):
@@ -87,29 +88,29 @@ class Regions(Resources[Region]):
         )
 
     async def check(self, tx: Tx, record: Region) -> None:
-        above = record.parent_region_id
+        if record.parent_region_id is None:
+            return
+        parent_of = parents(await REGIONS.where(tx))
+        above: str | None = record.parent_region_id
         while above is not None:
             if above == record.id:
                 raise BadRequest(
                     f"The specified parent region {above} would create a circular region hierarchy.",
                     field="parent_region_id",
                 )
-            parent = await REGIONS.find(tx, id=above)
-            if parent is None:
+            if above not in parent_of:
                 raise NotFound(f"Could not find region: {above}.")
-            above = parent.parent_region_id
+            above = parent_of[above]
 
     async def cascade(self, tx: Tx, record: Region) -> Iterable[str]:
-        gone = inside(record.id, parents(await REGIONS.where(tx)))
-        if await ENDPOINTS.within(tx, "region_id", sorted(gone)):
+        gone = sorted(inside(record.id, parents(await REGIONS.where(tx))))
+        if await ENDPOINTS.within(tx, "region_id", gone):
             raise Forbidden(
                 f"Unable to delete region {record.id} because it or its child regions have associated endpoints."
             )
-        for region_id in sorted(gone):
-            await forget_subject(tx, {"region_id": region_id})
-            await ASSOCIATIONS.delete_where(tx, region_id=region_id)
-            if region_id != record.id:
-                await REGIONS.delete(tx, id=region_id)
+        await forget_subjects(tx, "region_id", gone)
+        await ASSOCIATIONS.delete_within(tx, "region_id", gone)
+        await REGIONS.delete_within(tx, "id", gone)
         return ()
 
     def duplicate(self, record: Region) -> str:
@@ -139,10 +140,9 @@ class Services(Resources[Service]):
         return _replace(record, **values, extra=extra(record.extra, document, self._known))
 
     async def cascade(self, tx: Tx, record: Service) -> Iterable[str]:
-        for endpoint in await ENDPOINTS.where(tx, service_id=record.id):
-            await _forget(tx, endpoint)
+        await _forget(tx, await ENDPOINTS.where(tx, service_id=record.id))
         await ENDPOINTS.delete_where(tx, service_id=record.id)
-        await forget_subject(tx, {"service_id": record.id})
+        await forget_subjects(tx, "service_id", [record.id])
         await ASSOCIATIONS.delete_where(tx, service_id=record.id)
         return ()
 
@@ -203,7 +203,7 @@ class Endpoints(Resources[Endpoint]):
             raise expecting("endpoint service_id", "service table")
 
     async def cascade(self, tx: Tx, record: Endpoint) -> Iterable[str]:
-        await _forget(tx, record)
+        await _forget(tx, [record])
         return ()
 
 

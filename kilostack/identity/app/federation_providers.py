@@ -13,7 +13,7 @@ from kilostack.core.token import provider_subject
 from kilostack.identity.app.federation_rescoping import get_protocol
 from kilostack.identity.app.ground import Ground
 from kilostack.identity.app.projects import Domains
-from kilostack.identity.app.removal import remove_protocol, remove_provider
+from kilostack.identity.app.removal import remove_protocol, remove_providers
 from kilostack.identity.app.resources import Resources, given
 from kilostack.identity.model.federation import FederationProtocol, IdentityProvider
 from kilostack.identity.model.projects import Domain
@@ -105,7 +105,7 @@ class IdentityProviders(Resources[IdentityProvider]):
         return (provider_subject(old.id),) if old.enabled and not new.enabled else ()
 
     async def cascade(self, tx: Tx, record: IdentityProvider) -> Iterable[str]:
-        return await remove_provider(tx, record.id)
+        return await remove_providers(tx, [record.id])
 
     def missing(self, record_id: str) -> NotFound:
         return NotFound(f"Could not find Identity Provider: {record_id}.")

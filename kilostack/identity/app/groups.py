@@ -12,7 +12,7 @@ from kilostack.core.context import Context
 from kilostack.core.errors import Duplicate, NotFound
 from kilostack.core.token import user_subject
 from kilostack.identity.app.ground import Ground
-from kilostack.identity.app.removal import remove_group
+from kilostack.identity.app.removal import remove_groups
 from kilostack.identity.app.resources import Resources, check_fixed, extra
 from kilostack.identity.app.users import Users, refined, renamed
 from kilostack.identity.model.groups import Group, Member
@@ -71,7 +71,7 @@ class Groups(Resources[Group]):
         return await super().found(tx, ctx, verb, record_id)
 
     async def cascade(self, tx: Tx, record: Group) -> Iterable[str]:
-        return await remove_group(tx, record)
+        return await remove_groups(tx, [record.id])
 
     def duplicate(self, record: Group) -> str:
         return (

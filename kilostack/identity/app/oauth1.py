@@ -87,7 +87,7 @@ class Consumers(Resources[Consumer]):
         )
 
     async def cascade(self, tx: Tx, record: Consumer) -> Iterable[str]:
-        await remove_grants(tx, consumer_id=record.id)
+        await remove_grants(tx, "consumer_id", [record.id])
         return (consumer_subject(record.id),)
 
     def missing(self, record_id: str) -> NotFound:

@@ -14,7 +14,7 @@ from kilostack.core.errors import BadRequest, Conflict, Duplicate, Forbidden, No
 from kilostack.core.token import domain_subject, project_subject
 from kilostack.identity.app.assignments import projects_with_roles
 from kilostack.identity.app.ground import Ground
-from kilostack.identity.app.removal import remove_domain, remove_project
+from kilostack.identity.app.removal import empty_domain, remove_projects
 from kilostack.identity.app.resources import (
     Resources,
     check_mutable,
@@ -100,7 +100,7 @@ class Domains(Resources[Domain]):
             raise Forbidden("Cannot delete a domain that is enabled, please disable it first.")
         for project in await PROJECTS.where(tx, domain_id=record.id):
             check_removable(project.immutable, "project", project.id)
-        return (*await remove_domain(tx, record), domain_subject(record.id))
+        return (*await empty_domain(tx, record.id), domain_subject(record.id))
 
     def duplicate(self, record: Domain) -> str:
         return (
@@ -223,7 +223,7 @@ class Projects(Resources[Project]):
                 f"Cannot delete the project {record.id} since it is not a leaf in the hierarchy. "
                 "Use the cascade option if you want to delete a whole subtree."
             )
-        await remove_project(tx, record)
+        await remove_projects(tx, [record.id])
         return (project_subject(record.id),)
 
     def duplicate(self, record: Project) -> str:

@@ -41,7 +41,8 @@ async def reseal(db: Database, vault: Vault) -> Resealed:
 
 
 async def _column(db: Database, vault: Vault, column: SealedColumn) -> Resealed:
-    count, keys, after = 0, set(), None
+    count, after = 0, None
+    keys: set[str] = set()
 
     async def page(tx: Tx) -> list[tuple[Key, str | None]]:
         return await column.page(tx, after)

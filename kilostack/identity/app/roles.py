@@ -15,7 +15,7 @@ from kilostack.identity.app.resources import Resources, check_mutable, check_rem
 from kilostack.identity.app.taking import made_of_implication, made_of_role
 from kilostack.identity.model.roles import Implication, Role
 from kilostack.identity.store import tokens
-from kilostack.identity.store.application_credentials import APPLICATION_CREDENTIALS
+from kilostack.identity.store.application_credentials import forget_role
 from kilostack.identity.store.roles import ASSIGNMENTS, IMPLICATIONS, ROLE_LIST, ROLES
 from kilostack.store.database import Tx
 from kilostack.store.lists import Ask, Where
@@ -93,8 +93,7 @@ class Roles(Resources[Role]):
     async def cascade(self, tx: Tx, record: Role) -> Iterable[str]:
         check_removable(record.immutable, "role", record.id)
         subjects = await made_of_role(tx, record.id)
-        for one in await ASSIGNMENTS.where(tx, role_id=record.id, actor_kind="user", scope_kind="project"):
-            await APPLICATION_CREDENTIALS.delete_where(tx, user_id=one.actor_id, project_id=one.scope_id)
+        await forget_role(tx, record.id)
         await ASSIGNMENTS.delete_where(tx, role_id=record.id)
         await IMPLICATIONS.delete_where(tx, prior_id=record.id)
         await IMPLICATIONS.delete_where(tx, implied_id=record.id)

@@ -235,13 +235,14 @@ async def _with_credential(tx: Tx, claims: Claims, credential: ApplicationCreden
     roles = tuple((role_id, name) for role_id, name in scoped.roles if role_id in given)
     if not roles:
         raise Unauthenticated(REJECTED)
+    (rules,) = await access_rules(tx, [credential.access_rule_ids])
     return _replace(
         scoped,
         roles=roles,
         credential_id=credential.id,
         credential_name=credential.name,
         unrestricted=bool(credential.unrestricted),
-        access_rules=await access_rules(tx, credential.access_rule_ids),
+        access_rules=rules,
     )
 
 

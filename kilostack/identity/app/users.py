@@ -17,7 +17,7 @@ from kilostack.identity.app.federated_identities import FILTERS as FEDERATED
 from kilostack.identity.app.federated_identities import check_providers, described, matching_users, replace_identities
 from kilostack.identity.app.ground import Ground
 from kilostack.identity.app.own_password import check_strong
-from kilostack.identity.app.removal import remove_user
+from kilostack.identity.app.removal import remove_users
 from kilostack.identity.app.resources import Resources, check_fixed, extra, given
 from kilostack.identity.model.federation import FederatedUser
 from kilostack.identity.model.passwords import expires_at, is_enabled
@@ -113,7 +113,7 @@ class Users(Resources[User]):
         return (user_subject(old.id),) if ended else ()
 
     async def cascade(self, tx: Tx, record: User) -> Iterable[str]:
-        await remove_user(tx, record)
+        await remove_users(tx, [record.id])
         return (user_subject(record.id),)
 
     def duplicate(self, record: User) -> str:

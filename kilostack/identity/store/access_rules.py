@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from kilostack.core.access_rules import AccessRule
 from kilostack.identity.model.access_rules import UserRule
 from kilostack.identity.store.tables import access_rules as tables
@@ -20,10 +22,13 @@ ACCESS_RULE_LIST = Collection(
 )
 
 
-async def access_rules(tx: Tx, rule_ids: tuple[str, ...]) -> tuple[AccessRule, ...] | None:
-    """What a credential with these rules may be used for; None is everything."""
-    if not rule_ids:
-        return None
-    found = {rule.id: rule for rule in await ACCESS_RULES.within(tx, "id", rule_ids)}
-    rules = (found[rule_id] for rule_id in rule_ids if rule_id in found)
-    return tuple(AccessRule(rule.service, rule.method, rule.path, rule.id) for rule in rules)
+async def access_rules(tx: Tx, wanted: Iterable[tuple[str, ...]]) -> list[tuple[AccessRule, ...] | None]:
+    """What credentials with these rules may be used for, one after the other; None is everything. One statement."""
+    each = list(wanted)
+    every = sorted({one for ids in each for one in ids})
+    found = {rule.id: rule for rule in await ACCESS_RULES.within(tx, "id", every)}
+    return [tuple(_rule(found[one]) for one in ids if one in found) if ids else None for ids in each]
+
+
+def _rule(rule: UserRule) -> AccessRule:
+    return AccessRule(rule.service, rule.method, rule.path, rule.id)

@@ -55,12 +55,12 @@ async def is_any_cut(tx: Tx) -> bool:
     return bool(await PROJECT_ENDPOINTS.count(tx) or await PROJECT_ENDPOINT_GROUPS.count(tx))
 
 
-async def forget_endpoint(tx: Tx, endpoint_id: str) -> None:
-    """Take an endpoint that goes out of all projects."""
-    await PROJECT_ENDPOINTS.delete_where(tx, endpoint_id=endpoint_id)
+async def forget_endpoints(tx: Tx, endpoint_ids: Sequence[str]) -> None:
+    """Take endpoints that go out of all projects."""
+    await PROJECT_ENDPOINTS.delete_within(tx, "endpoint_id", endpoint_ids)
 
 
-async def forget_project(tx: Tx, project_id: str) -> None:
-    """Drop what a project that goes had of its own."""
-    await PROJECT_ENDPOINTS.delete_where(tx, project_id=project_id)
-    await PROJECT_ENDPOINT_GROUPS.delete_where(tx, project_id=project_id)
+async def forget_projects(tx: Tx, project_ids: Sequence[str]) -> None:
+    """Drop what projects that go had of their own."""
+    await PROJECT_ENDPOINTS.delete_within(tx, "project_id", project_ids)
+    await PROJECT_ENDPOINT_GROUPS.delete_within(tx, "project_id", project_ids)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Literal, get_args
 
-from sqlalchemy import or_, select, update
+import msgspec
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from kilostack.identity.model.limits import Limit, RegisteredLimit
@@ -14,6 +16,10 @@ from kilostack.store.database import Tx
 from kilostack.store.lists import Collection
 from kilostack.store.records import Records
 from kilostack.store.sql import InList, Query, p
+
+OwnerKind = Literal["project_id", "domain_id"]
+SubjectKind = Literal["service_id", "region_id"]
+
 
 REGISTERED_LIMITS = Records(RegisteredLimit, tables.REGISTERED_LIMITS, noun="registered limit")
 
@@ -56,6 +62,30 @@ _lock = Query(
     .values(uses=_REGISTERED.c.uses + p("more"), turn=_REGISTERED.c.turn + 1)
 )
 
+_lock_each = Query(update(_REGISTERED).where(InList(_REGISTERED.c.id, "ids")).values(turn=_REGISTERED.c.turn + 1))
+
+
+def _owned_by(kind: OwnerKind) -> ColumnElement[bool]:
+    return InList(tables.LIMITS.c[kind], "owners")
+
+
+#: locks the registered limits that owners have limits of, and counts these no longer
+_discount: dict[OwnerKind, Query] = {
+    kind: Query(
+        update(_REGISTERED)
+        .where(_REGISTERED.c.id.in_(select(tables.LIMITS.c.registered_limit_id).where(_owned_by(kind))))
+        .values(
+            uses=_REGISTERED.c.uses
+            - select(func.count())
+            .select_from(tables.LIMITS)
+            .where(tables.LIMITS.c.registered_limit_id == _REGISTERED.c.id, _owned_by(kind))
+            .scalar_subquery(),
+            turn=_REGISTERED.c.turn + 1,
+        )
+    )
+    for kind in get_args(OwnerKind)
+}
+
 
 async def lock(tx: Tx, registered_id: str, more: int = 0) -> RegisteredLimit | None:
     """Keep others from changing a registered limit and its limits until this unit ends, and count `more` of these."""
@@ -75,16 +105,18 @@ async def insert(tx: Tx, limit: Limit) -> None:
     await LIMITS.insert(tx, limit)
 
 
-async def forget_owner(tx: Tx, owner: Mapping[str, str]) -> None:
-    """Remove the limits of a project (`project_id`) or a domain (`domain_id`) that goes."""
-    for limit in sorted(await LIMITS.where(tx, **owner), key=lambda one: one.registered_limit_id):
-        await lock(tx, limit.registered_limit_id, -1)
-        await LIMITS.delete(tx, id=limit.id)
+async def forget_owners(tx: Tx, kind: OwnerKind, owner_ids: Sequence[str]) -> None:
+    """Remove the limits of projects or domains that go."""
+    if owner_ids:
+        await tx.run(_discount[kind], owners=msgspec.json.encode(owner_ids).decode())
+        await LIMITS.delete_within(tx, kind, owner_ids)
 
 
-async def forget_subject(tx: Tx, subject: Mapping[str, str]) -> None:
-    """Remove the registered limits of a service (`service_id`) or a region (`region_id`) that goes, with theirs."""
-    for registered in await REGISTERED_LIMITS.where(tx, **subject):
-        await lock(tx, registered.id)
-        await LIMITS.delete_where(tx, registered_limit_id=registered.id)
-        await REGISTERED_LIMITS.delete(tx, id=registered.id)
+async def forget_subjects(tx: Tx, kind: SubjectKind, subject_ids: Sequence[str]) -> None:
+    """Remove the registered limits of services or regions that go, with theirs."""
+    ids = [one.id for one in await REGISTERED_LIMITS.within(tx, kind, subject_ids)]
+    if not ids:
+        return
+    await tx.run(_lock_each, ids=msgspec.json.encode(ids).decode())
+    await LIMITS.delete_within(tx, "registered_limit_id", ids)
+    await REGISTERED_LIMITS.delete_within(tx, "id", ids)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Literal
+
 from sqlalchemy import delete
 
 from kilostack.identity.model.oauth1 import AccessToken, Consumer, RequestToken
@@ -39,10 +42,12 @@ _expired = tuple(
 )
 
 
-async def remove_grants(tx: Tx, **equal: str) -> None:
-    """Delete the wishes and grants of a consumer (`consumer_id`), a user or a project."""
-    await REQUEST_TOKENS.delete_where(tx, **equal)
-    await ACCESS_TOKENS.delete_where(tx, **equal)
+async def remove_grants(
+    tx: Tx, kind: Literal["consumer_id", "authorizing_user_id", "project_id"], ids: Sequence[str]
+) -> None:
+    """Delete the wishes and grants of consumers, users or projects."""
+    await REQUEST_TOKENS.delete_within(tx, kind, ids)
+    await ACCESS_TOKENS.delete_within(tx, kind, ids)
 
 
 async def prune_grants(tx: Tx, before: int) -> None:

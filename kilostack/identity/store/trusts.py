@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from sqlalchemy import update
 
 from kilostack.identity.model.trusts import Trust
@@ -47,26 +49,24 @@ async def pedigree(tx: Tx, trust: Trust) -> list[Trust] | None:
     return chain
 
 
-async def remove(tx: Tx, trusts: list[Trust]) -> list[str]:
+async def remove(tx: Tx, trusts: Iterable[Trust]) -> list[str]:
     """Delete trusts and all that hand them on; the ids of all."""
     gone: dict[str, None] = {}
-    waiting = list(trusts)
-    while waiting:
-        trust = waiting.pop()
-        if trust.id in gone:
-            continue
-        gone[trust.id] = None
-        waiting += await TRUSTS.where(tx, redelegated_trust_id=trust.id)
-        await TRUSTS.delete(tx, id=trust.id)
+    level = [trust.id for trust in trusts]
+    while level:
+        gone.update(dict.fromkeys(level))
+        level = [one.id for one in await TRUSTS.within(tx, "redelegated_trust_id", level) if one.id not in gone]
+    await TRUSTS.delete_within(tx, "id", list(gone))
     return list(gone)
 
 
-async def remove_trusts_of_user(tx: Tx, user_id: str) -> list[str]:
-    """Delete what a user gave and was given."""
-    given, got = await TRUSTS.where(tx, trustor_user_id=user_id), await TRUSTS.where(tx, trustee_user_id=user_id)
-    return await remove(tx, [*given, *got])
+async def remove_trusts_of_users(tx: Tx, user_ids: Sequence[str]) -> None:
+    """Delete what users gave and were given."""
+    given = await TRUSTS.within(tx, "trustor_user_id", user_ids)
+    got = await TRUSTS.within(tx, "trustee_user_id", user_ids)
+    await remove(tx, [*given, *got])
 
 
-async def remove_trusts_of_project(tx: Tx, project_id: str) -> list[str]:
-    """Delete the trusts on a project."""
-    return await remove(tx, await TRUSTS.where(tx, project_id=project_id))
+async def remove_trusts_of_projects(tx: Tx, project_ids: Sequence[str]) -> None:
+    """Delete the trusts on projects."""
+    await remove(tx, await TRUSTS.within(tx, "project_id", project_ids))

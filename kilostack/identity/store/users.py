@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -64,9 +65,9 @@ MEMBER_LIST = Collection(USERS, filters={**FILTERS, "group_id": _in_group}, sort
 
 
 _USERS, _FAILURES = tables.USERS, tables.LOGIN_FAILURES
-_forget_project = Query(
+_forget_projects = Query(
     update(_USERS)
-    .where(_USERS.c.default_project_id == p("project_id_"))
+    .where(InList(_USERS.c.default_project_id, "projects"))
     .values(default_project_id=None, generation=_USERS.c.generation + 1, revision=_USERS.c.revision + 1)
 )
 # nobody reads the day in order to change the user, so it raises no generation
@@ -95,9 +96,9 @@ async def named_user(tx: Tx, name: str, domain_id: str) -> User | None:
     return found[0] if found else None
 
 
-async def forget_default_project(tx: Tx, project_id: str) -> None:
-    """Nobody has this project as their default any more."""
-    await tx.run(_forget_project, project_id_=project_id)
+async def forget_default_projects(tx: Tx, project_ids: Sequence[str]) -> None:
+    """Nobody has one of these projects as their default any more."""
+    await tx.run(_forget_projects, projects=msgspec.json.encode(project_ids).decode())
 
 
 async def mark_active(tx: Tx, user_id: str, now: int) -> None:
@@ -132,7 +133,7 @@ async def keep_former_password(tx: Tx, user: User, count: int) -> None:
         await FORMER_PASSWORDS.delete(tx, user_id=user.id, created_at=old.created_at)
 
 
-async def forget_user(tx: Tx, user_id: str) -> None:
-    """Remove what is kept about a user who is being deleted, except the user and what others own."""
-    await FORMER_PASSWORDS.delete_where(tx, user_id=user_id)
-    await LOGIN_FAILURES.delete_where(tx, user_id=user_id)
+async def forget_users(tx: Tx, user_ids: Sequence[str]) -> None:
+    """Remove what is kept about users who are being deleted, except the users and what others own."""
+    await FORMER_PASSWORDS.delete_within(tx, "user_id", user_ids)
+    await LOGIN_FAILURES.delete_within(tx, "user_id", user_ids)
