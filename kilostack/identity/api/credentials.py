@@ -22,7 +22,10 @@ CREATE = wrapped(
     objects(_FIELDS, ["blob", "type", "user_id"], extra=True)
     | {"if": {"properties": {"type": {"const": "ec2"}}, "required": ["type"]}, "then": {"required": ["project_id"]}},
 )
-UPDATE = wrapped("credential", objects({"blob": _BLOB}, ["blob"]))
+UPDATE = wrapped(
+    "credential",
+    objects({name: _FIELDS[name] for name in ("blob", "type", "user_id", "project_id")}) | {"minProperties": 1},
+)
 
 
 def show_credential(opened: Opened, base: str) -> Shown:
@@ -73,9 +76,9 @@ class CredentialsApi:
         return Response(200, {"credential": show_credential(found, request.base)})
 
     async def _update(self, request: Request) -> Response:
-        blob = (await request.json())["credential"]["blob"]
+        document = (await request.json())["credential"]
         claims = await self._tokens.caller(request.token)
-        changed = await self._credentials.update(request.ctx, claims, request.params["record_id"], blob)
+        changed = await self._credentials.update(request.ctx, claims, request.params["record_id"], document)
         return Response(200, {"credential": show_credential(changed, request.base)})
 
     async def _delete(self, request: Request) -> Response:

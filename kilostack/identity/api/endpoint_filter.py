@@ -31,7 +31,11 @@ _FILTERS = objects(
 )
 _FIELDS = {"name": NAME, "description": {"type": ["string", "null"]}, "filters": _FILTERS}
 CREATE = wrapped("endpoint_group", objects(_FIELDS, ["name", "filters"]))
-CHANGE = wrapped("endpoint_group", objects(_FIELDS) | {"minProperties": 1})
+# the official client sends null for what it does not change
+CHANGE = wrapped(
+    "endpoint_group",
+    objects(_FIELDS | {"filters": {"anyOf": [_FILTERS, {"type": "null"}]}}) | {"minProperties": 1},
+)
 GROUPS_QUERY = Schema(objects({"name": NAME}))
 
 

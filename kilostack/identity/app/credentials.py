@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from kilostack.core.context import Context
-from kilostack.core.errors import Conflict, Duplicate, NotFound
+from kilostack.core.errors import BadRequest, Conflict, Duplicate, NotFound
 from kilostack.core.token import Claims
 from kilostack.identity.app.delegation import check_may_use_credentials, is_delegated
 from kilostack.identity.app.ground import Ground
@@ -80,17 +80,30 @@ class Credentials:
         found = await self._ground.db.read(lambda tx: CREDENTIAL_LIST.page(tx, ask))
         return [self.opened(record) for record in found]
 
-    async def update(self, ctx: Context, claims: Claims, credential_id: str, blob: str) -> Opened:
-        """A new secret; a passcode that was taken says nothing about the new one."""
-        sealed = self.sealed(blob)
+    async def update(self, ctx: Context, claims: Claims, credential_id: str, document: dict[str, Any]) -> Opened:
+        """Another secret, type, project or owner; whoever hands it over must have a say about both owners."""
 
         async def unit(tx: Tx) -> Credential:
             old = await self._found(tx, ctx, claims, ("update", credential_id))
-            if is_ec2(old.type):
-                check_same_scope(checked_blob(self.opened(old).blob), checked_blob(blob))
-            return await CREDENTIALS.update(tx, msgspec.structs.replace(old, blob_sealed=sealed, used_step=None))
+            fields = {name: document[name] for name in ("type", "user_id", "project_id") if name in document}
+            new = msgspec.structs.replace(old, **fields)
+            self._ground.access.check(ctx, "update_credential", target(new))
+            if is_ec2(old.type) != is_ec2(new.type):
+                # those are found by their access key, others by an id that was made up for them
+                raise BadRequest("A credential neither becomes one of type ec2 nor stops being one.", field="type")
+            if is_ec2(new.type) and new.project_id is None:
+                raise BadRequest("A credential of type ec2 needs a project_id.", field="project_id")
+            return await CREDENTIALS.update(tx, self._resealed(old, new, document.get("blob")))
 
-        return Opened(await self._ground.db.write(unit), blob)
+        return self.opened(await self._ground.db.write(unit))
+
+    def _resealed(self, old: Credential, new: Credential, blob: str | None) -> Credential:
+        """With another secret, if there is one; a passcode that was taken says nothing about the new seed."""
+        if blob is None:
+            return new
+        if is_ec2(old.type):
+            check_same_scope(checked_blob(self.opened(old).blob), checked_blob(blob))
+        return msgspec.structs.replace(new, blob_sealed=self.sealed(blob), used_step=None)
 
     async def delete(self, ctx: Context, claims: Claims, credential_id: str) -> None:
         async def unit(tx: Tx) -> None:

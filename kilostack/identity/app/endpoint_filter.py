@@ -56,7 +56,7 @@ class EndpointGroups(Resources[EndpointGroup]):
         )
 
     def changed(self, record: EndpointGroup, document: dict[str, Any]) -> EndpointGroup:
-        _check_filters(document.get("filters", {}))
+        _check_filters(document.get("filters") or {})
         values = given(document, "name", "filters", description=None)
         return msgspec.structs.replace(record, **values)
 
