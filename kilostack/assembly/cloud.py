@@ -28,6 +28,7 @@ from kilostack.core.telemetry import Metrics
 from kilostack.core.vault import Entropy, Vault
 from kilostack.core.world import World
 from kilostack.drivers.blobs.port import Blobs
+from kilostack.drivers.web.real import RealWeb
 from kilostack.gateway.gateway import Gateway, GatewayParts
 from kilostack.http.app import make_app
 from kilostack.http.audit import AuditLog
@@ -119,6 +120,7 @@ class Cloud:
                 world=world,
                 vault=vault,
                 entropy=ground.entropy,
+                web=RealWeb(world),
                 settings=ground.configuration.identity,
                 overrides=ground.policies.get("identity", {}),
             )

@@ -9,15 +9,16 @@ from argon2.low_level import Type, verify_secret
 from kilostack.core.errors import Forbidden
 from kilostack.core.secret import Secret
 from kilostack.core.world import RealWorld
-from kilostack.identity.app.passwords import _NOBODY, Attempts, Passwords
+from kilostack.identity.app.passwords import Attempts, Passwords
 
 
 async def test_nobodys_hash_is_one_that_takes_the_same_work(world: RealWorld) -> None:
     """A text that argon2 cannot parse would be answered at once, and so tell who exists."""
-    kept = await Passwords(world, lambda size: b"s" * size).hashed(Secret("x"))
-    assert argon2.extract_parameters(_NOBODY) == argon2.extract_parameters(kept)
+    passwords = Passwords(world, lambda size: b"s" * size)
+    kept = await passwords.hashed(Secret("x"))
+    assert argon2.extract_parameters(passwords.nobodys) == argon2.extract_parameters(kept)
     with pytest.raises(argon2.exceptions.VerifyMismatchError):
-        verify_secret(_NOBODY.encode(), b"", Type.ID)
+        verify_secret(passwords.nobodys.encode(), b"", Type.ID)
 
 
 class Clock(RealWorld):

@@ -9,9 +9,9 @@ import msgspec
 
 from kilostack.core.vault import Entropy, Vault
 from kilostack.core.world import World
+from kilostack.drivers.web.memory import MemoryWeb
 from kilostack.drivers.web.port import Web
-from kilostack.drivers.web.real import RealWeb
-from kilostack.identity.app.passwords import Attempts, Passwords
+from kilostack.identity.app.passwords import Attempts, HashCost, Passwords
 from kilostack.identity.app.policies import Access
 from kilostack.identity.app.settings import IdentitySettings
 from kilostack.store.database import Database
@@ -26,8 +26,9 @@ class IdentityParts(msgspec.Struct, frozen=True, kw_only=True):
     settings: IdentitySettings = IdentitySettings()
     overrides: Mapping[str, str] = {}
     entropy: Entropy = os.urandom
-    #: where identity providers publish their keys; None: the web itself
-    web: Web | None = None
+    #: where identity providers publish their keys; nothing is there unless it is given
+    web: Web = msgspec.field(default_factory=MemoryWeb)
+    hash_cost: HashCost = HashCost()
 
 
 class Ground:
@@ -36,9 +37,10 @@ class Ground:
     def __init__(self, parts: IdentityParts) -> None:
         self.db, self.world, self.vault, self.entropy = parts.db, parts.world, parts.vault, parts.entropy
         self.settings = parts.settings
-        self.web: Web = parts.web or RealWeb(parts.world)
+        self.web = parts.web
         self.access = Access(parts.overrides)
-        self.passwords, self.attempts = Passwords(parts.world, parts.entropy), Attempts(parts.world)
+        self.passwords = Passwords(parts.world, parts.entropy, parts.hash_cost)
+        self.attempts = Attempts(parts.world)
         #: the longest life of a token, in microseconds
         self.token_life = parts.settings.token_life_s * 1_000_000
 

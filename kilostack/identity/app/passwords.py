@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import msgspec
 from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.low_level import Type, hash_secret, verify_secret
 
@@ -13,23 +14,33 @@ from kilostack.core.secret import Secret
 from kilostack.core.vault import Entropy
 from kilostack.core.world import World
 
-_TIME_COST, _MEMORY_KIB, _LANES = 2, 19 * 1024, 1
+_LANES = 1
 _SALT_BYTES, _HASH_BYTES = 16, 32
 _AT_ONCE = 2
 _LONGEST_BYTES = 4096
-#: costs what a real one costs, and is that of no password
-_NOBODY = f"$argon2id$v=19$m={_MEMORY_KIB},t={_TIME_COST},p={_LANES}${'A' * 22}${'A' * 43}"
 
 _FAILURES = 10
 _WINDOW_S = 60.0
 _REMEMBERED = 20_000
 
 
+class HashCost(msgspec.Struct, frozen=True):
+    """How much work a hash is. No operator may choose it: less is for tests alone, which hash all the time."""
+
+    passes: int = 2
+    memory_kib: int = 19 * 1024
+
+
+_FULL = HashCost()
+
+
 class Passwords:
     """argon2id in the pool of this process."""
 
-    def __init__(self, world: World, entropy: Entropy) -> None:
-        self._world, self._entropy = world, entropy
+    def __init__(self, world: World, entropy: Entropy, cost: HashCost = _FULL) -> None:
+        self._world, self._entropy, self._cost = world, entropy, cost
+        #: costs what a real one costs, and is that of no password
+        self.nobodys = f"$argon2id$v=19$m={cost.memory_kib},t={cost.passes},p={_LANES}${'A' * 22}${'A' * 43}"
         self._room = asyncio.Semaphore(_AT_ONCE)
 
     async def hashed(self, password: Secret) -> str:
@@ -39,7 +50,7 @@ class Passwords:
             raise BadRequest(f"The password is longer than {_LONGEST_BYTES} bytes.", field="password")
         salt = self._entropy(_SALT_BYTES)
         async with self._room:
-            return await self._world.in_thread(_hash, raw, salt)
+            return await self._world.in_thread(_hash, raw, salt, self._cost)
 
     async def matches(self, password: Secret, kept: str | None, turn: Callable[[], None] = lambda: None) -> bool:
         """Whether it is the password. Nobody's (None) takes as long as a wrong one.
@@ -49,12 +60,12 @@ class Passwords:
         raw = password.reveal().encode()[: _LONGEST_BYTES + 1]
         async with self._room:
             turn()
-            right = await self._world.in_thread(_verify, raw, kept or _NOBODY)
+            right = await self._world.in_thread(_verify, raw, kept or self.nobodys)
         return right and kept is not None
 
 
-def _hash(raw: bytes, salt: bytes) -> str:
-    return hash_secret(raw, salt, _TIME_COST, _MEMORY_KIB, _LANES, _HASH_BYTES, Type.ID).decode()
+def _hash(raw: bytes, salt: bytes, cost: HashCost) -> str:
+    return hash_secret(raw, salt, cost.passes, cost.memory_kib, _LANES, _HASH_BYTES, Type.ID).decode()
 
 
 def _verify(raw: bytes, kept: str) -> bool:

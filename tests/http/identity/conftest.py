@@ -11,10 +11,12 @@ from kilostack.bus.hints import LocalHints
 from kilostack.core.secret import Secret
 from kilostack.core.vault import Vault
 from kilostack.core.world import Micros, RealWorld
+from kilostack.drivers.web.memory import MemoryWeb
 from kilostack.drivers.web.port import Web
 from kilostack.http.verifier import Verifier
 from kilostack.identity.app.bootstrap import ServicePlace
 from kilostack.identity.app.ground import IdentityParts
+from kilostack.identity.app.passwords import HashCost
 from kilostack.identity.app.settings import IdentitySettings
 from kilostack.identity.service import IdentityService
 from kilostack.identity.store.tables import META
@@ -24,6 +26,8 @@ from tests.conftest import MakeDatabase
 from tests.http.cloud import Answer, Client, client
 
 ADMIN, DEMO = "admin-password", "demo-password"
+#: tests log in all the time, and what a hash costs is tested where passwords are
+CHEAP = HashCost(passes=1, memory_kib=8)
 PLACES = (
     ServicePlace("identity", "keystone", "/identity"),
     ServicePlace("compute", "nova", "/compute/v2.1"),
@@ -120,19 +124,19 @@ def settings() -> IdentitySettings:
 
 
 @pytest.fixture
-def web() -> Web | None:
-    """Where identity providers publish their keys; the web itself unless a module says other."""
-    return None
+def web() -> Web:
+    """Where identity providers publish their keys; nothing is there unless a module says other."""
+    return MemoryWeb()
 
 
 @pytest.fixture
-async def cloud(
-    make_sqlite: MakeDatabase, clock: ClockWorld, settings: IdentitySettings, web: Web | None
-) -> IdentityCloud:
+async def cloud(make_sqlite: MakeDatabase, clock: ClockWorld, settings: IdentitySettings, web: Web) -> IdentityCloud:
     """Seeded as a new cloud is."""
     hints, calls = LocalHints(clock), LocalCalls(clock)
     db = await make_sqlite(META, hint=hints.send)
-    service = IdentityService(IdentityParts(db=db, world=clock, vault=Vault(b"m" * 32), settings=settings, web=web))
+    vault = Vault(b"m" * 32)
+    parts = IdentityParts(db=db, world=clock, vault=vault, settings=settings, web=web, hash_cost=CHEAP)
+    service = IdentityService(parts)
     await service.bootstrap(Secret(ADMIN), Secret(DEMO), PLACES)
     await service.start()
     calls.serve(service.answers)

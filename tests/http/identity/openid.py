@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -17,12 +18,18 @@ ISSUER = "https://idp.test/realms/acme"
 CLIENT = "cloud"
 
 
+@cache
+def _first_key(issuer: str) -> jwk.Key:
+    """The same in every test: it takes long to find one."""
+    return jwk.RSAKey.generate_key(2048, {"kid": "first"})
+
+
 class Provider:
     """`publish` after each change of its keys."""
 
     def __init__(self, web: MemoryWeb, cloud: IdentityCloud, issuer: str = ISSUER) -> None:
         self.web, self.cloud, self.issuer = web, cloud, issuer
-        self.keys: list[jwk.Key] = [jwk.RSAKey.generate_key(2048, {"kid": "first"})]
+        self.keys: list[jwk.Key] = [_first_key(issuer)]
         self.publish()
 
     def publish(self) -> None:

@@ -18,11 +18,6 @@ _USER = [{"user": {"name": "{0}"}}]
 
 
 @pytest.fixture
-def web() -> MemoryWeb:
-    return MemoryWeb()
-
-
-@pytest.fixture
 async def provider(web: MemoryWeb, cloud: IdentityCloud) -> Provider:
     return Provider(web, cloud)
 

@@ -19,8 +19,9 @@ from keystoneauth1 import exceptions, session
 from keystoneauth1.identity import v3
 
 from kilostack.core.secret import Secret
+from kilostack.drivers.web.real import RealWeb
 from kilostack.identity.app.settings import IdentitySettings
-from tests.http.identity.conftest import IdentityCloud
+from tests.http.identity.conftest import ClockWorld, IdentityCloud
 from tests.http.serving import served
 from tests.waiting import until
 
@@ -43,6 +44,11 @@ class Place(msgspec.Struct, frozen=True):
     issuer: str
     auth_url: str
     project_id: str
+
+
+@pytest.fixture
+def web(clock: ClockWorld) -> RealWeb:
+    return RealWeb(clock)
 
 
 @pytest.fixture
