@@ -188,7 +188,8 @@ def test_trusts(run: Client) -> None:
     users, projects = json.loads(run("user list -f json")), json.loads(run("project list -f json"))
     ids = {item["Name"]: item["ID"] for item in users}
     project = next(item["ID"] for item in projects if item["Name"] == "demo")
-    words = f"--project {project} --role member --impersonate {ids['demo']} {ids['admin']}"
+    role = json.loads(run("role show member -f json"))["id"]
+    words = f"--project {project} --role {role} --impersonate {ids['demo']} {ids['admin']}"
     trust = run.id(f"trust create {words}", user=True)
     assert "True" in run(f"trust show {trust}", user=True)
     assert trust in run.column("trust list", "ID")

@@ -23,7 +23,8 @@ def test_who_one_is_and_where_things_are(client: UserCloud) -> None:
     catalog = {row["Type"]: row["Endpoints"] for row in client.ask("catalog", "list")}
     assert {"identity", "compute", "network", "image"} <= set(catalog)
     assert f"http://127.0.0.1:{client.port}/compute/v2.1" in str(catalog["compute"])
-    compute = next(row for row in client.ask("versions", "show") if row["Service Type"] == "compute")
+    kinds = client.ask("versions", "show")
+    compute = next(row for row in kinds if (row["Service Type"], row["Version"]) == ("compute", "2.1"))
     assert (compute["Min Microversion"], compute["Max Microversion"]) == ("2.1", "2.96")
     assert compute["Status"] == "CURRENT"
 
