@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from kilostack.identity.app.catalog import Catalogs
+from kilostack.identity.app.rendered_catalogs import RenderedCatalogs
 from kilostack.identity.model.catalog import Endpoint, Service
 from kilostack.identity.model.endpoint_filter import EndpointGroup, ProjectEndpoint, ProjectEndpointGroup
 from kilostack.identity.store import endpoint_filter, tokens
@@ -21,7 +21,7 @@ class _Seen:
     """Looks at catalogs, and changes what they are made of."""
 
     def __init__(self, site: Site) -> None:
-        self._site, self._catalogs = site, Catalogs()
+        self._site, self._catalogs = site, RenderedCatalogs()
 
     async def urls(self, project_id: str = "", user_id: str = "") -> list[str]:
         raw = await self.raw(project_id, user_id)

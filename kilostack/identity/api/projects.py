@@ -23,8 +23,11 @@ from kilostack.identity.api.parts import (
     pair,
 )
 from kilostack.identity.api.queries import QueryCheckedApi
+from kilostack.identity.app.domains import Domains
 from kilostack.identity.app.ground import Ground
-from kilostack.identity.app.projects import Domains, Projects, ProjectTags, ProjectTree, Relatives, Tags
+from kilostack.identity.app.project_tags import ProjectTags, Tags
+from kilostack.identity.app.project_tree import ProjectTree, Relatives
+from kilostack.identity.app.projects import Projects
 from kilostack.identity.model.projects import Domain, Project
 
 _NAME = NAME | {"maxLength": 64}

@@ -18,11 +18,11 @@ from kilostack.identity.api.parts import Shown, show_time
 from kilostack.identity.api.projects import show_domain, show_project
 from kilostack.identity.app.assignments import domains_with_roles, effective_roles, projects_with_roles
 from kilostack.identity.app.attempted import attempted
-from kilostack.identity.app.catalog import Catalogs
 from kilostack.identity.app.federation_mappings import EnabledServiceProviders
 from kilostack.identity.app.ground import Ground
 from kilostack.identity.app.methods.oauth1 import OAuth1Method
 from kilostack.identity.app.receipts import MoreNeeded
+from kilostack.identity.app.rendered_catalogs import RenderedCatalogs
 from kilostack.identity.app.sign_in import SignIn
 from kilostack.identity.app.tokens import Issued, Tokens
 from kilostack.identity.model.assignments import Place
@@ -42,7 +42,7 @@ class TokensApi:
     def __init__(self, ground: Ground, tokens: Tokens, sign_in: SignIn) -> None:
         self._ground, self._tokens, self._sign_in = ground, tokens, sign_in
         self._receipts = sign_in.receipts
-        self._catalogs, self._public_url = Catalogs(), ground.settings.public_url
+        self._catalogs, self._public_url = RenderedCatalogs(), ground.settings.public_url
         self._service_providers = EnabledServiceProviders()
 
     def routes(self) -> tuple[Route, ...]:

@@ -13,10 +13,11 @@ from kilostack.core.context import Context
 from kilostack.core.errors import BadRequest, Conflict, Duplicate, NotFound
 from kilostack.core.token import Claims, credential_subject
 from kilostack.identity.app.access_rules import WantedRule, kept_rules
-from kilostack.identity.app.delegation import check_may_use_application_credentials
+from kilostack.identity.app.delegation import check_may_manage_credentials, check_may_use_application_credentials
 from kilostack.identity.app.ground import Ground
 from kilostack.identity.app.policies import forbidden
-from kilostack.identity.app.tokens import CREDENTIAL_PURPOSE, check_may_manage_credentials, roles_on
+from kilostack.identity.app.role_names import role_ids
+from kilostack.identity.app.tokens import CREDENTIAL_PURPOSE, roles_on
 from kilostack.identity.model.application_credentials import ApplicationCredential
 from kilostack.identity.model.assignments import Place
 from kilostack.identity.model.roles import Role, closure
@@ -85,9 +86,9 @@ class ApplicationCredentials:
         async def unit(tx: Tx) -> Full:
             if await APPLICATION_CREDENTIALS.where(tx, user_id=user_id, name=wanted.name):
                 raise _taken(wanted.name)
-            role_ids = await _chosen(tx, claims, wanted.roles)
+            chosen = await _chosen(tx, claims, wanted.roles)
             rule_ids = await kept_rules(tx, user_id, wanted.access_rules)
-            made = msgspec.structs.replace(credential, role_ids=role_ids, access_rule_ids=rule_ids)
+            made = msgspec.structs.replace(credential, role_ids=chosen, access_rule_ids=rule_ids)
             await APPLICATION_CREDENTIALS.insert(tx, made)
             return (await _full(tx, [made]))[0]
 
@@ -142,8 +143,8 @@ class ApplicationCredentials:
 
 async def _full(tx: Tx, credentials: Sequence[ApplicationCredential]) -> list[Full]:
     """Two statements however many there are."""
-    role_ids = {role_id for one in credentials for role_id in one.role_ids}
-    roles = sorted(await ROLES.within(tx, "id", sorted(role_ids)), key=lambda role: role.name)
+    given = {role_id for one in credentials for role_id in one.role_ids}
+    roles = sorted(await ROLES.within(tx, "id", sorted(given)), key=lambda role: role.name)
     rules = await access_rules(tx, (one.access_rule_ids for one in credentials))
     return [
         Full(one, [role for role in roles if role.id in one.role_ids], its_rules)
@@ -165,13 +166,7 @@ async def _chosen(tx: Tx, claims: Claims, wanted: tuple[tuple[str, str], ...]) -
         held = await roles_on(tx, claims, Place("project", claims.project_id))
     if not wanted:
         return tuple(role_id for role_id, _ in held)
-    chosen = set()
-    for role_id, name in wanted:
-        named = [role_id] if role_id else [found.id for found in await ROLES.where(tx, name=name, domain_id="")]
-        if not named:
-            raise NotFound(f"Role {name} is not defined")
-        chosen.update(named)
-    chosen = closure(chosen, await implied_roles(tx))
+    chosen = closure(await role_ids(tx, wanted), await implied_roles(tx))
     if not chosen <= {role_id for role_id, _ in held}:
         raise _invalid("Cannot create an application credential with unassigned role")
     return tuple(role_id for role_id, _ in held if role_id in chosen)

@@ -10,40 +10,25 @@ import msgspec
 
 from kilostack.core.context import Context
 from kilostack.core.errors import BadRequest, Duplicate, Forbidden, NotFound
+from kilostack.identity.app.documents import check_fixed, extra, made_up
 from kilostack.identity.app.proof import expecting
-from kilostack.identity.app.resources import Resources, extra
+from kilostack.identity.app.resources import Resources
 from kilostack.identity.model.catalog import (
     Endpoint,
     Region,
     Service,
-    Viewer,
-    catalog,
     inside,
     is_template,
-    names,
     parents,
 )
 from kilostack.identity.store.catalog import ENDPOINT_LIST, ENDPOINTS, REGION_LIST, REGIONS, SERVICE_LIST, SERVICES
-from kilostack.identity.store.endpoint_filter import endpoints_of, forget_endpoints, is_any_cut
+from kilostack.identity.store.endpoint_filter import forget_endpoints
 from kilostack.identity.store.limits import forget_subjects
 from kilostack.identity.store.policy_documents import ASSOCIATIONS
-from kilostack.identity.store.tables.meta import FEED
 from kilostack.store.database import Tx
 
 _replace = msgspec.structs.replace
-_CACHED = 256
 _LONGEST_ID = 255
-
-
-def renamed(document: dict[str, Any]) -> dict[str, Any]:
-    """A new thing's document as its made-up attributes are stored: with underscores for dashes and colons."""
-    return {name.replace(":", "_").replace("-", "_"): value for name, value in document.items()}
-
-
-def check_id(record_id: str, document: dict[str, Any], shown: str = "Cannot change ID") -> None:
-    """Raise `BadRequest` when a document wants another id."""
-    if document.get("id") not in (None, record_id):
-        raise BadRequest(shown, field="id")
 
 
 async def _forget(tx: Tx, endpoints: Iterable[Endpoint]) -> None:
@@ -66,7 +51,7 @@ class Regions(Resources[Region]):
             id=document.get("id") or self.ground.new_id(),
             description=document.get("description") or "",
             parent_region_id=document.get("parent_region_id"),
-            extra=extra({}, renamed(document), self._known),
+            extra=made_up(document, self._known),
         )
 
     async def create_as(self, ctx: Context, region_id: str, document: dict[str, Any]) -> Region:
@@ -79,7 +64,7 @@ class Regions(Resources[Region]):
         return await self.create(ctx, document | {"id": region_id})
 
     def changed(self, record: Region, document: dict[str, Any]) -> Region:
-        check_id(record.id, document)
+        check_fixed(record.id, document, "id", "ID")
         return _replace(
             record,
             description=document.get("description", record.description) or "",
@@ -131,11 +116,11 @@ class Services(Resources[Service]):
             type=document["type"],
             name=document.get("name") or "",
             enabled=document.get("enabled", True),
-            extra=extra({}, renamed(document), self._known),
+            extra=made_up(document, self._known),
         )
 
     def changed(self, record: Service, document: dict[str, Any]) -> Service:
-        check_id(record.id, document)
+        check_fixed(record.id, document, "id", "ID")
         values = {name: document[name] for name in ("type", "name", "enabled") if name in document}
         return _replace(record, **values, extra=extra(record.extra, document, self._known))
 
@@ -163,7 +148,7 @@ class Endpoints(Resources[Endpoint]):
 
     async def update(self, ctx: Context, record_id: str, document: dict[str, Any]) -> Endpoint:
         self.ground.access.check(ctx, "update_endpoint", {})
-        check_id(record_id, document)
+        check_fixed(record_id, document, "id", "ID")
         return await super().update(ctx, record_id, await self._in_region(document))
 
     async def _in_region(self, document: dict[str, Any]) -> dict[str, Any]:
@@ -188,7 +173,7 @@ class Endpoints(Resources[Endpoint]):
             url=document["url"],
             region_id=document.get("region_id"),
             enabled=document.get("enabled", True),
-            extra=extra({}, renamed(document), self._known),
+            extra=made_up(document, self._known),
         )
 
     def changed(self, record: Endpoint, document: dict[str, Any]) -> Endpoint:
@@ -205,59 +190,3 @@ class Endpoints(Resources[Endpoint]):
     async def cascade(self, tx: Tx, record: Endpoint) -> Iterable[str]:
         await _forget(tx, [record])
         return ()
-
-
-class _Known(msgspec.Struct, frozen=True):
-    """What catalogs are made of, as of a number of the feed."""
-
-    number: int
-    services: list[Service]
-    endpoints: list[Endpoint]
-    #: whether projects and users have catalogs of their own
-    by_project: bool
-    by_user: bool
-
-
-class Catalogs:
-    """Rendered catalogs, kept until identity's feed tells of a change of theirs."""
-
-    def __init__(self) -> None:
-        self._known: _Known | None = None
-        self._made: dict[Viewer, msgspec.Raw] = {}
-
-    async def get(self, tx: Tx, root: str, project_id: str, user_id: str = "") -> msgspec.Raw:
-        """The catalog as JSON, for a client that reached the cloud at `root` with a token of a project, or none."""
-        known = await self._current(tx)
-        viewer = Viewer(root, project_id if known.by_project else "", user_id if known.by_user else "")
-        if known is self._known and (kept := self._made.get(viewer)) is not None:
-            return kept
-        chosen = await endpoints_of(tx, viewer.project_id, known.endpoints) if viewer.project_id else ()
-        shown = catalog(known.services, known.endpoints, viewer, {endpoint.id for endpoint in chosen})
-        made = msgspec.Raw(msgspec.json.encode(shown))
-        # another task may have read on meanwhile
-        if known is self._known:
-            self._made[viewer] = made
-            if len(self._made) > _CACHED:
-                del self._made[next(iter(self._made))]
-        return made
-
-    async def _current(self, tx: Tx) -> _Known:
-        """What this transaction sees; the newest that was ever seen is kept."""
-        known, head = self._known, await FEED.head(tx)
-        if known is not None and known.number == head:
-            return known
-        if known is not None and known.number < head:
-            changes = await FEED.after(tx, known.number)
-            if changes.complete and changes.last == head and "catalog" not in changes.keys:
-                return self._keep(_replace(known, number=head), known)
-        services, endpoints = await SERVICES.where(tx), await ENDPOINTS.where(tx)
-        by_project = names(endpoints, "project_id", "tenant_id") or await is_any_cut(tx)
-        return self._keep(_Known(head, services, endpoints, by_project, names(endpoints, "user_id")), None)
-
-    def _keep(self, new: _Known, same_as: _Known | None) -> _Known:
-        """Remember what was read unless something newer is; what was rendered stays if nothing has changed."""
-        if self._known is None or self._known.number < new.number:
-            if same_as is None or self._known is not same_as:
-                self._made = {}
-            self._known = new
-        return new

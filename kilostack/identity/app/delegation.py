@@ -24,6 +24,15 @@ def check_may_use_credentials(claims: Claims) -> None:
         raise forbidden("Delegated tokens cannot access credentials directly")
 
 
+def check_may_manage_credentials(claims: Claims) -> None:
+    """Raise `Forbidden` for a token of a credential that may not make others."""
+    if claims.credential_id and not claims.unrestricted:
+        raise Forbidden(
+            "You are not authorized to perform the requested action: Using method 'application_credential' is not "
+            "allowed for managing additional application credentials.."
+        )
+
+
 def check_may_use_application_credentials(claims: Claims) -> None:
     """Raise `Forbidden` for a delegated token; that of an application credential has rules of its own."""
     if "application_credential" not in claims.methods and is_delegated(claims):

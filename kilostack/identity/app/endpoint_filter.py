@@ -8,9 +8,10 @@ import msgspec
 
 from kilostack.core.context import Context
 from kilostack.core.errors import BadRequest, Conflict, Duplicate, NotFound
+from kilostack.identity.app.documents import given
 from kilostack.identity.app.ground import Ground
 from kilostack.identity.app.proof import expecting
-from kilostack.identity.app.resources import Resources, given
+from kilostack.identity.app.resources import Resources
 from kilostack.identity.model.catalog import Endpoint
 from kilostack.identity.model.endpoint_filter import (
     FILTERS,

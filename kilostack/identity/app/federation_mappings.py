@@ -9,7 +9,8 @@ import msgspec
 
 from kilostack.core.context import Context
 from kilostack.core.errors import NotFound
-from kilostack.identity.app.resources import Resources, given
+from kilostack.identity.app.documents import given
+from kilostack.identity.app.resources import Resources
 from kilostack.identity.model.federation import Mapping, ServiceProvider
 from kilostack.identity.store.federation import (
     MAPPING_LIST,

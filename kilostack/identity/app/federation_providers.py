@@ -10,11 +10,12 @@ import msgspec
 from kilostack.core.context import Context
 from kilostack.core.errors import BadRequest, Conflict, Duplicate, NotFound
 from kilostack.core.token import provider_subject
+from kilostack.identity.app.documents import given
+from kilostack.identity.app.domains import Domains
 from kilostack.identity.app.federation_rescoping import get_protocol
 from kilostack.identity.app.ground import Ground
-from kilostack.identity.app.projects import Domains
 from kilostack.identity.app.removal import remove_protocol, remove_providers
-from kilostack.identity.app.resources import Resources, given
+from kilostack.identity.app.resources import Resources
 from kilostack.identity.model.federation import FederationProtocol, IdentityProvider
 from kilostack.identity.model.projects import Domain
 from kilostack.identity.store.federation import (

@@ -11,10 +11,11 @@ import msgspec
 from kilostack.core.context import Context
 from kilostack.core.errors import Duplicate, NotFound
 from kilostack.core.token import user_subject
+from kilostack.identity.app.documents import check_fixed, extra, made_up
 from kilostack.identity.app.ground import Ground
 from kilostack.identity.app.removal import remove_groups
-from kilostack.identity.app.resources import Resources, check_fixed, extra
-from kilostack.identity.app.users import Users, refined, renamed
+from kilostack.identity.app.resources import Resources
+from kilostack.identity.app.users import Users, refined
 from kilostack.identity.model.groups import Group, Member
 from kilostack.identity.model.projects import DEFAULT_DOMAIN
 from kilostack.identity.model.users import User
@@ -43,7 +44,7 @@ class Groups(Resources[Group]):
             name=document["name"].strip(),
             domain_id=document.get("domain_id") or ctx.domain_id or DEFAULT_DOMAIN,
             description=document.get("description", ""),
-            extra=extra({}, renamed(document, self._known), self._known),
+            extra=made_up(document, self._known),
         )
 
     def changed(self, record: Group, document: dict[str, Any]) -> Group:

@@ -12,9 +12,10 @@ from kilostack.core.errors import BadRequest, Forbidden, NotFound, Unauthenticat
 from kilostack.core.token import Claims, access_token_subject, consumer_subject
 from kilostack.identity.app.assignments import effective_roles
 from kilostack.identity.app.delegation import is_delegated
+from kilostack.identity.app.documents import extra
 from kilostack.identity.app.ground import Ground
 from kilostack.identity.app.proof import REJECTED
-from kilostack.identity.app.resources import Resources, extra
+from kilostack.identity.app.resources import Resources
 from kilostack.identity.app.role_names import role_ids
 from kilostack.identity.model.assignments import Place
 from kilostack.identity.model.oauth1 import (

@@ -11,14 +11,13 @@ from kilostack.core.secret import Secret
 from kilostack.core.token import user_subject
 from kilostack.identity.app.ground import Ground
 from kilostack.identity.app.password_check import PasswordCheck
-from kilostack.identity.app.proof import REJECTED
+from kilostack.identity.app.proof import LONGEST_LABEL, REJECTED
 from kilostack.identity.model.passwords import PasswordRules, expires_at, is_enabled, too_young_s
 from kilostack.identity.model.users import User
 from kilostack.identity.store import tokens
 from kilostack.identity.store.users import FORMER_PASSWORDS, USERS, keep_former_password
 from kilostack.store.database import Tx
 
-_LONGEST_LABEL: Final = 300
 _DAY_S: Final = 24 * 3600
 
 
@@ -42,7 +41,7 @@ class OwnPassword:
         Raises `Unauthenticated`; `Forbidden` (429) after too many failures; `BadRequest` for a password that may not be
         chosen, or not now.
         """
-        who = (user_id[:_LONGEST_LABEL], address)
+        who = (user_id[:LONGEST_LABEL], address)
         user = await self._check.user(lambda tx: USERS.find(tx, id=user_id), old, who)
         if not is_enabled(self._rules, user, self._ground.world.now()):
             raise Unauthenticated(REJECTED)

@@ -9,9 +9,9 @@ import msgspec
 
 from kilostack.core.context import Context
 from kilostack.core.errors import NotFound
-from kilostack.identity.app.catalog import check_id, renamed
+from kilostack.identity.app.documents import check_fixed, extra, made_up
 from kilostack.identity.app.ground import Ground
-from kilostack.identity.app.resources import Resources, extra
+from kilostack.identity.app.resources import Resources
 from kilostack.identity.model.catalog import Endpoint, parents
 from kilostack.identity.model.policy_documents import (
     Association,
@@ -41,11 +41,11 @@ class PolicyDocuments(Resources[PolicyDocument]):
             id=self.ground.new_id(),
             blob=document["blob"],
             type=document["type"],
-            extra=extra({}, renamed(document), self._known),
+            extra=made_up(document, self._known),
         )
 
     def changed(self, record: PolicyDocument, document: dict[str, Any]) -> PolicyDocument:
-        check_id(record.id, document, "Cannot change policy ID")
+        check_fixed(record.id, document, "id", "policy ID")
         values = {name: document[name] for name in ("blob", "type") if name in document}
         return msgspec.structs.replace(record, **values, extra=extra(record.extra, document, self._known))
 

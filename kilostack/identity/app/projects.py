@@ -1,32 +1,23 @@
-"""Domains and projects: what may be changed, and what goes with them."""
+"""Projects: what may be changed, and what goes with them."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping
-from enum import StrEnum
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from kilostack.core.context import Context
-from kilostack.core.errors import BadRequest, Conflict, Duplicate, Forbidden, NotFound
-from kilostack.core.token import domain_subject, project_subject
-from kilostack.identity.app.assignments import projects_with_roles
+from kilostack.core.errors import BadRequest, Forbidden
+from kilostack.core.token import project_subject
+from kilostack.identity.app.documents import check_mutable, check_removable, extra, immutable_after, made_up
+from kilostack.identity.app.domains import KNOWN, Domains, changes
 from kilostack.identity.app.ground import Ground
-from kilostack.identity.app.removal import empty_domain, remove_projects
-from kilostack.identity.app.resources import (
-    Resources,
-    check_mutable,
-    check_removable,
-    extra,
-    given,
-    immutable_after,
-)
+from kilostack.identity.app.removal import remove_projects
+from kilostack.identity.app.resources import Resources
 from kilostack.identity.model.limits import deepest
-from kilostack.identity.model.projects import DEFAULT_DOMAIN, Domain, IdTree, Project, parents_as_ids, subtree_as_ids
+from kilostack.identity.model.projects import DEFAULT_DOMAIN, Domain, Project
 from kilostack.identity.store.projects import (
-    DOMAIN_LIST,
     DOMAINS,
     DOMAINS_AS_PROJECTS,
     PROJECT_LIST,
@@ -39,74 +30,8 @@ from kilostack.identity.store.projects import (
 from kilostack.store.database import Tx
 from kilostack.store.lists import Ask
 
-_replace = msgspec.structs.replace
-
 #: projects above each other, the domain not counted
 _DEEPEST = 5
-#: stands for the domains of users from elsewhere, in any case
-_RESERVED_NAME = "federated"
-
-_KNOWN = frozenset(
-    {"name", "domain_id", "parent_id", "description", "enabled", "tags", "is_domain", "options", "id", "links"}
-)
-
-_UUID = re.compile("[0-9a-f]{32}")
-
-Tags = tuple[str, ...]
-
-
-class Domains(Resources[Domain]):
-    """A domain is deleted with all that is in it, and only while it is disabled."""
-
-    singular, plural = "domain", "domains"
-    records, collection = DOMAINS, DOMAIN_LIST
-    domain_filter = "id"
-    told_missing = frozenset({"update", "delete"})
-    _known = _KNOWN | {"explicit_domain_id"}
-
-    async def prepared(self, document: dict[str, Any]) -> dict[str, Any]:
-        wanted = document.get("explicit_domain_id")
-        if wanted is not None and _UUID.fullmatch(wanted) is None:
-            raise BadRequest("Domain ID does not conform to required UUID format.", field="explicit_domain_id")
-        return document
-
-    def made(self, ctx: Context, document: dict[str, Any]) -> Domain:
-        return Domain(
-            id=document.get("explicit_domain_id") or self.ground.new_id(),
-            name=document["name"].strip(),
-            description=document.get("description", ""),
-            enabled=document.get("enabled", True),
-            immutable=immutable_after(None, document),
-            tags=tuple(document.get("tags", ())),
-            extra=_renamed(extra({}, document, self._known)),
-        )
-
-    def changed(self, record: Domain, document: dict[str, Any]) -> Domain:
-        check_mutable(record.immutable, document, "domain", record.id)
-        return _replace(record, **_changes(record, document), extra=extra(record.extra, document, self._known))
-
-    async def check(self, tx: Tx, record: Domain) -> None:
-        if record.name.lower() == _RESERVED_NAME:
-            raise BadRequest(f"Domain cannot be named {record.name}.", field="name")
-        if await PROJECTS.find(tx, id=record.id) is not None:
-            raise Conflict(self.duplicate(record))
-
-    def voids(self, old: Domain, new: Domain) -> Iterable[str]:
-        return (domain_subject(old.id),) if old.enabled and not new.enabled else ()
-
-    async def cascade(self, tx: Tx, record: Domain) -> Iterable[str]:
-        check_removable(record.immutable, "domain", record.id)
-        if record.enabled:
-            raise Forbidden("Cannot delete a domain that is enabled, please disable it first.")
-        for project in await PROJECTS.where(tx, domain_id=record.id):
-            check_removable(project.immutable, "project", project.id)
-        return (*await empty_domain(tx, record.id), domain_subject(record.id))
-
-    def duplicate(self, record: Domain) -> str:
-        return (
-            "Conflict occurred attempting to store project - it is not permitted to have two projects acting as "
-            f"domains with the same name: {record.name}."
-        )
 
 
 class Projects(Resources[Project]):
@@ -152,7 +77,7 @@ class Projects(Resources[Project]):
             enabled=document.get("enabled", True),
             immutable=immutable_after(None, document),
             tags=tuple(document.get("tags", ())),
-            extra=_renamed(extra({}, document, _KNOWN)),
+            extra=made_up(document, KNOWN),
         )
 
     def changed(self, record: Project, document: dict[str, Any]) -> Project:
@@ -165,7 +90,7 @@ class Projects(Resources[Project]):
             raise Forbidden("Update of `parent_id` is not allowed.")
         if document.get("is_domain", record.is_domain) != record.is_domain:
             raise BadRequest("Update of `is_domain` is not allowed.", field="is_domain")
-        return _replace(record, **_changes(record, document), extra=extra(record.extra, document, _KNOWN))
+        return msgspec.structs.replace(record, **changes(record, document), extra=extra(record.extra, document, KNOWN))
 
     async def insert(self, tx: Tx, record: Project) -> None:
         if record.is_domain:
@@ -235,112 +160,6 @@ class Projects(Resources[Project]):
         )
 
 
-class Relatives(StrEnum):
-    """What a project may be shown with. Lists hold only projects on which the caller has a role."""
-
-    PARENTS = "parents_as_list"
-    PARENT_IDS = "parents_as_ids"
-    SUBTREE = "subtree_as_list"
-    SUBTREE_IDS = "subtree_as_ids"
-
-
-#: of each kind that was asked for
-Family = dict[Relatives, list[Project] | IdTree | None]
-
-
-class ProjectTree:
-    """What is above and below projects."""
-
-    def __init__(self, projects: Projects) -> None:
-        self._projects = projects
-
-    async def family(self, ctx: Context, project_id: str, asked: set[Relatives]) -> tuple[Project, Family]:
-        """A project that the caller may see, and its relatives."""
-
-        async def unit(tx: Tx) -> tuple[Project, Family]:
-            project = await self._projects.found(tx, ctx, "get", project_id)
-            found: Family = {}
-            for kind in asked:
-                found[kind] = await self._relatives(tx, ctx, project, kind)
-            return project, found
-
-        return await self._projects.ground.db.read(unit)
-
-    async def _relatives(
-        self, tx: Tx, ctx: Context, project: Project, kind: Relatives
-    ) -> list[Project] | IdTree | None:
-        if kind in (Relatives.PARENTS, Relatives.PARENT_IDS):
-            every = await parents_of(tx, project)
-            if kind is Relatives.PARENT_IDS:
-                return parents_as_ids(every)
-        else:
-            every = await subtree_of(tx, project.id)
-            if kind is Relatives.SUBTREE_IDS:
-                return subtree_as_ids(project.id, every)
-        own = {held.id for held in await projects_with_roles(tx, ctx.user_id)}
-        return [one for one in every if one.id in own]
-
-
-class ProjectTags:
-    """The tags of projects, one by one and together."""
-
-    def __init__(self, projects: Projects) -> None:
-        self._projects = projects
-
-    async def show(self, ctx: Context, project_id: str) -> Tags:
-        return (await self._seen(ctx, "list_project_tags", project_id)).tags
-
-    async def check(self, ctx: Context, project_id: str, tag: str) -> None:
-        """Raise `NotFound` unless the project has the tag."""
-        _check_tagged(await self._seen(ctx, "get_project_tag", project_id), tag)
-
-    async def replace(self, ctx: Context, project_id: str, tags: Iterable[str]) -> Tags:
-        wanted = tuple(tag.strip() for tag in tags)
-        return await self._changed(ctx, "update_project_tags", project_id, lambda project: wanted)
-
-    async def add(self, ctx: Context, project_id: str, tag: str, check: Callable[[Tags], None]) -> None:
-        """`check` raises when the project may not have these tags."""
-
-        def added(project: Project) -> Tags:
-            check((*project.tags, tag))
-            return (*project.tags, tag.strip())
-
-        await self._changed(ctx, "create_project_tag", project_id, added)
-
-    async def clear(self, ctx: Context, project_id: str) -> None:
-        await self._changed(ctx, "delete_project_tags", project_id, lambda project: ())
-
-    async def drop(self, ctx: Context, project_id: str, tag: str) -> None:
-        """Raises `NotFound` unless the project has the tag."""
-
-        def dropped(project: Project) -> Tags:
-            _check_tagged(project, tag)
-            return tuple(other for other in project.tags if other != tag)
-
-        await self._changed(ctx, "delete_project_tag", project_id, dropped)
-
-    async def _seen(self, ctx: Context, action: str, project_id: str) -> Project:
-        return await self._projects.ground.db.read(lambda tx: self._projects.found_for(tx, ctx, action, project_id))
-
-    async def _changed(self, ctx: Context, action: str, project_id: str, after: Callable[[Project], Tags]) -> Tags:
-        until = self._projects.ground.until()
-
-        async def unit(tx: Tx) -> Tags:
-            project = await self._projects.found_for(tx, ctx, action, project_id)
-            check_mutable(project.immutable, {"tags": ()}, "project", project_id)
-            try:
-                return (await self._projects.rewrite(tx, project, {"tags": after(project)}, until)).tags
-            except Duplicate:
-                raise Conflict(self._projects.duplicate(project)) from None
-
-        return await self._projects.ground.db.write(unit)
-
-
-def _check_tagged(project: Project, tag: str) -> None:
-    if tag not in project.tags:
-        raise NotFound(f"Could not find project tag: {tag}.")
-
-
 def _check_parent(parent: Project, record: Project) -> None:
     if parent.is_domain and parent.id != record.domain_id:
         raise BadRequest(
@@ -358,18 +177,3 @@ def _check_parent(parent: Project, record: Project) -> None:
 
 def _as_domain(project: Project) -> Domain:
     return Domain(**{name: getattr(project, name) for name in Domain.__struct_fields__})
-
-
-def _changes(record: Domain | Project, document: dict[str, Any]) -> dict[str, Any]:
-    """What domains and projects let clients change."""
-    values = given(document, "name", "enabled", description=None)
-    if "name" in values:
-        values["name"] = values["name"].strip()
-    if "tags" in document:
-        values["tags"] = tuple(document["tags"])
-    return values | {"immutable": immutable_after(record.immutable, document)}
-
-
-def _renamed(attributes: dict[str, Any]) -> dict[str, Any]:
-    """Made-up attributes of a new record, under names without ":" and "-", as upstream keeps them."""
-    return {name.replace(":", "_").replace("-", "_"): value for name, value in attributes.items()}

@@ -13,7 +13,8 @@ from kilostack.identity.store.users import USERS, named_user
 from kilostack.store.database import Tx
 
 REJECTED = "The request you have made requires authentication."
-_LONGEST_LABEL = 300
+#: of whom attempts are counted for: it is remembered, and a client may send anything
+LONGEST_LABEL = 300
 
 
 class DomainName(msgspec.Struct, frozen=True):
@@ -66,9 +67,9 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def label(named: Named) -> str:
-    """Whom attempts are counted for. Cut, because it is remembered and a client may send anything."""
+    """Whom attempts are counted for."""
     domain = named.domain or DomainName()
-    return (named.id or f"{named.name} in {domain.id or domain.name}")[:_LONGEST_LABEL]
+    return (named.id or f"{named.name} in {domain.id or domain.name}")[:LONGEST_LABEL]
 
 
 async def found_user(tx: Tx, named: Named) -> User | None:

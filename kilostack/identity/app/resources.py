@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import msgspec
 
 from kilostack.core.context import Context
-from kilostack.core.errors import BadRequest, Conflict, Duplicate, Forbidden, NotFound
+from kilostack.core.errors import BadRequest, Conflict, Duplicate, NotFound
 from kilostack.identity.app.ground import Ground
 from kilostack.identity.store import tokens
 from kilostack.identity.store.tables.meta import FEED
@@ -185,47 +185,3 @@ class Resources(ABC, Generic[R]):
         if self.in_catalog:
             await FEED.append(tx, ["catalog"])
         await tokens.revoke(tx, subjects, until)
-
-
-def given(document: dict[str, Any], *names: str, **when_null: Any) -> dict[str, Any]:
-    """The values that a document gives; null stands for the value in `when_null`."""
-    values = {name: document[name] for name in names if document.get(name) is not None}
-    for name, empty in when_null.items():
-        if name in document:
-            values[name] = empty if document[name] is None else document[name]
-    return values
-
-
-def extra(before: dict[str, Any], document: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
-    """The attributes that clients made up, as they are after `document`."""
-    return before | {name: value for name, value in document.items() if name not in known}
-
-
-def check_fixed(current: str, document: dict[str, Any], name: str, shown: str) -> None:
-    """Raise `BadRequest` when a document wants another value for what never changes."""
-    if document.get(name) not in (None, current):
-        raise BadRequest(f"Cannot change {shown}.", field=name)
-
-
-def check_mutable(immutable: bool | None, document: dict[str, Any], kind: str, record_id: str) -> None:
-    """Raise `Forbidden` for a change of what is immutable; only to make it mutable is allowed, and nothing with it."""
-    if not immutable:
-        return
-    options = document.get("options") or {}
-    if set(document) != {"options"} or options.get("immutable", True):
-        raise Forbidden(
-            f'Unable to update immutable {kind} resource: {record_id}. Set the option "immutable" to false first.'
-        )
-
-
-def check_removable(immutable: bool | None, kind: str, record_id: str) -> None:
-    """Raise `Forbidden` for the removal of what is immutable."""
-    if immutable:
-        raise Forbidden(
-            f'Unable to delete immutable {kind} resource: {record_id}. Set the option "immutable" to false first.'
-        )
-
-
-def immutable_after(before: bool | None, document: dict[str, Any]) -> bool | None:
-    """The option as it is after a document; null takes it away."""
-    return (document.get("options") or {}).get("immutable", before) if "options" in document else before

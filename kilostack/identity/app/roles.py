@@ -10,8 +10,9 @@ import msgspec
 from kilostack.core.context import Context
 from kilostack.core.errors import BadRequest, Conflict, Duplicate, Forbidden, NotFound
 from kilostack.core.token import role_subject
+from kilostack.identity.app.documents import check_mutable, check_removable, extra, immutable_after
 from kilostack.identity.app.ground import Ground
-from kilostack.identity.app.resources import Resources, check_mutable, check_removable, extra, immutable_after
+from kilostack.identity.app.resources import Resources
 from kilostack.identity.app.taking import made_of_implication, made_of_role
 from kilostack.identity.model.roles import Implication, Role
 from kilostack.identity.store import tokens

@@ -8,7 +8,7 @@ from contextlib import suppress
 import msgspec
 
 from kilostack.core.context import Context
-from kilostack.core.errors import Forbidden, NotFound, Unauthenticated
+from kilostack.core.errors import NotFound, Unauthenticated
 from kilostack.core.token import BadToken, Claims, audit_subject, chain_subject, domain_subject, user_subject
 from kilostack.identity.app.assignments import effective_roles
 from kilostack.identity.app.delegated_scopes import check_may_rescope, on_access_token, on_trust
@@ -252,12 +252,3 @@ async def roles_on(tx: Tx, claims: Claims, place: Place) -> tuple[tuple[str, str
     if not roles:
         raise Unauthenticated(REJECTED)
     return tuple((role.id, role.name) for role in roles)
-
-
-def check_may_manage_credentials(claims: Claims) -> None:
-    """Raise `Forbidden` for a token of a credential that may not make others."""
-    if claims.credential_id and not claims.unrestricted:
-        raise Forbidden(
-            "You are not authorized to perform the requested action: Using method 'application_credential' is not "
-            "allowed for managing additional application credentials.."
-        )

@@ -13,12 +13,13 @@ from kilostack.core.errors import BadRequest, Conflict, Duplicate, NotFound
 from kilostack.core.secret import Secret
 from kilostack.core.token import user_subject
 from kilostack.identity.app.assignments import projects_with_roles
+from kilostack.identity.app.documents import check_fixed, extra, given, made_up
 from kilostack.identity.app.federated_identities import FILTERS as FEDERATED
 from kilostack.identity.app.federated_identities import check_providers, described, matching_users, replace_identities
 from kilostack.identity.app.ground import Ground
 from kilostack.identity.app.own_password import check_strong
 from kilostack.identity.app.removal import remove_users
-from kilostack.identity.app.resources import Resources, check_fixed, extra, given
+from kilostack.identity.app.resources import Resources
 from kilostack.identity.model.federation import FederatedUser
 from kilostack.identity.model.passwords import expires_at, is_enabled
 from kilostack.identity.model.projects import DEFAULT_DOMAIN, Project
@@ -69,7 +70,7 @@ class Users(Resources[User]):
             default_project_id=document.get("default_project_id"),
             options=with_options({}, document.get("options", {})),
             created_at=now,
-            extra=extra({}, renamed(document, self._known), self._known),
+            extra=made_up(document, self._known),
         )
         return self._with_password(record, document.get("password_hash"))
 
@@ -199,12 +200,6 @@ class Users(Resources[User]):
         """As others see the user: whoever was away for too long is disabled."""
         enabled = is_enabled(self._rules, record, self.ground.world.now())
         return record if enabled is record.enabled else _replace(record, enabled=enabled)
-
-
-def renamed(document: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
-    """Made-up attributes of something new under names that upstream gives them; none becomes one that means more."""
-    names = {name: name.replace(":", "_").replace("-", "_") for name in document}
-    return {name if names[name] in known else names[name]: value for name, value in document.items()}
 
 
 def refined(ask: Ask) -> Ask:

@@ -8,13 +8,11 @@ import msgspec
 
 from kilostack.core.errors import Unauthenticated
 from kilostack.identity.app.ground import Ground
-from kilostack.identity.app.proof import REJECTED, Named, Proof, expecting, found_user, label
+from kilostack.identity.app.proof import LONGEST_LABEL, REJECTED, Named, Proof, expecting, found_user, label
 from kilostack.identity.app.tokens import CREDENTIAL_PURPOSE
 from kilostack.identity.model.application_credentials import ApplicationCredential
 from kilostack.identity.store.application_credentials import APPLICATION_CREDENTIALS
 from kilostack.store.database import Tx
-
-_LONGEST_LABEL = 300
 
 
 class _Part(msgspec.Struct, frozen=True):
@@ -40,7 +38,7 @@ class ApplicationCredentialMethod:
         found = await ground.db.read(lambda tx: _found(tx, part))
         named = part.id or f"{part.name} of {label(part.user or Named())}"
         # counted for the credential, in however many ways it can be named
-        who = (named[:_LONGEST_LABEL] if found is None else found.id, address)
+        who = (named[:LONGEST_LABEL] if found is None else found.id, address)
         ground.attempts.check(who)
         kept = "" if found is None else found.secret_hash
         if not ground.vault.recognizes(CREDENTIAL_PURPOSE, part.secret, kept) or found is None:
