@@ -55,5 +55,5 @@ class Revocations:
             if parts[1] not in _SCOPES:
                 return None
             about[_SCOPES[parts[1]]] = parts[2]
-        # a revocation is kept for the longest life of a token; that of a single one for a little more
+        # a revocation is kept for the longest life of a token
         return Event(about, min(now, revocation.until - self._ground.token_life))

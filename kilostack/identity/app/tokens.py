@@ -174,7 +174,7 @@ class Tokens:
         claims = await self.look(ctx, "revoke_token", token)
         audit_id = claims.audit_ids[0]
         subjects = [audit_subject(audit_id), *([chain_subject(audit_id)] if cascade else [])]
-        until = claims.expires_at + store_tokens.LATE
+        until = self._ground.until()
         await self._ground.db.write(lambda tx: store_tokens.revoke(tx, subjects, until))
 
     async def revoke_of_user(self, ctx: Context, user_id: str) -> None:

@@ -55,7 +55,8 @@ _expired = Query(delete(REVOCATIONS).where(REVOCATIONS.c.until <= p("now")))
 async def revoke(tx: Tx, subjects: Iterable[str], until: int) -> None:
     """Void every token of `subjects` read before now. Call it last in a unit: it takes a lock that all share.
 
-    `until` is when the last of these tokens will have expired by itself.
+    `until` is when the last of these tokens will have expired by itself. It is remembered for as long as they may still
+    be looked at.
     """
     wanted = sorted(set(subjects))
     if not wanted:
@@ -63,7 +64,7 @@ async def revoke(tx: Tx, subjects: Iterable[str], until: int) -> None:
     await FEED.append(tx, ["revocations"])
     listed = msgspec.json.encode(wanted).decode()
     await tx.run(_replaced, subjects=listed)
-    await tx.run(_revoked[tx.dialect], subjects=listed, number_=await FEED.head(tx), until_=until)
+    await tx.run(_revoked[tx.dialect], subjects=listed, number_=await FEED.head(tx), until_=until + LATE)
 
 
 async def is_void(tx: Tx, subjects: Iterable[str], number: int) -> bool:
@@ -107,18 +108,19 @@ async def rules(tx: Tx, after: int, now: int) -> TokenRules:
     """What a follower that knows everything up to `after` needs."""
     last = await FEED.head(tx)
     keys = await KEYS.where(tx)
-    revoked = await tx.all(_since, after=after, now=now)
+    # who follows takes no token that has expired
+    revoked = await tx.all(_since, after=after, now=now + LATE)
     return TokenRules(
         last=last,
         keys=tuple(TokenKey(base64.b64decode(key.public)) for key in keys),
         revocations=tuple(
-            Revocation(subject=subject, before=number, until=until) for subject, number, until in revoked
+            Revocation(subject=subject, before=number, until=until - LATE) for subject, number, until in revoked
         ),
     )
 
 
 async def prune(tx: Tx, now: int) -> int:
-    """Forget revocations of tokens that have all expired."""
+    """Forget revocations of tokens that nobody may look at any more."""
     return await tx.run(_expired, now=now)
 
 
