@@ -10,9 +10,11 @@ import msgspec
 from kilostack.core.context import Context
 from kilostack.core.errors import NotFound
 from kilostack.identity.app.documents import given
+from kilostack.identity.app.removal import forget_visits
 from kilostack.identity.app.resources import Resources
 from kilostack.identity.model.federation import Mapping, ServiceProvider
 from kilostack.identity.store.federation import (
+    FEDERATION_PROTOCOLS,
     MAPPING_LIST,
     MAPPINGS,
     SERVICE_PROVIDER_LIST,
@@ -25,13 +27,17 @@ _RELAY_STATE = "ss:mem:"
 
 
 class Mappings(Resources[Mapping]):
-    """A change is of all rules at once; who logs in next meets the new ones."""
+    """A change is of all rules at once; who logs in next meets the new ones. With a mapping goes what it has let in."""
 
     singular, plural = "mapping", "mappings"
     records, collection = MAPPINGS, MAPPING_LIST
 
     def made(self, ctx: Context, document: dict[str, Any]) -> Mapping:
         return Mapping(id=document["id"], rules=document["rules"], schema_version=document["schema_version"])
+
+    async def cascade(self, tx: Tx, record: Mapping) -> Iterable[str]:
+        protocols = await FEDERATION_PROTOCOLS.where(tx, mapping_id=record.id)
+        return await forget_visits(tx, sorted({protocol.provider_id for protocol in protocols}))
 
     def changed(self, record: Mapping, document: dict[str, Any]) -> Mapping:
         return msgspec.structs.replace(record, rules=document["rules"], schema_version=document["schema_version"])

@@ -9,12 +9,11 @@ import msgspec
 
 from kilostack.core.context import Context
 from kilostack.core.errors import BadRequest, Conflict, Duplicate, NotFound
-from kilostack.core.token import provider_subject
 from kilostack.identity.app.documents import given
 from kilostack.identity.app.domains import Domains
 from kilostack.identity.app.federation_rescoping import get_protocol
 from kilostack.identity.app.ground import Ground
-from kilostack.identity.app.removal import remove_protocol, remove_providers
+from kilostack.identity.app.removal import forget_visits, remove_protocol, remove_providers
 from kilostack.identity.app.resources import Resources
 from kilostack.identity.model.federation import FederationProtocol, IdentityProvider
 from kilostack.identity.model.projects import Domain
@@ -102,8 +101,13 @@ class IdentityProviders(Resources[IdentityProvider]):
                 f"{', '.join(record.remote_ids)}."
             ) from None
 
-    def voids(self, old: IdentityProvider, new: IdentityProvider) -> Iterable[str]:
-        return (provider_subject(old.id),) if old.enabled and not new.enabled else ()
+    async def rewrite(
+        self, tx: Tx, old: IdentityProvider, document: dict[str, Any], until: int
+    ) -> IdentityProvider:
+        new = await super().rewrite(tx, old, document, until)
+        if old.enabled and not new.enabled:
+            await revoke(tx, await forget_visits(tx, [old.id]), until)
+        return new
 
     async def cascade(self, tx: Tx, record: IdentityProvider) -> Iterable[str]:
         return await remove_providers(tx, [record.id])

@@ -88,16 +88,27 @@ async def remove_groups(tx: Tx, ids: Sequence[str]) -> list[str]:
 async def remove_providers(tx: Tx, ids: Sequence[str]) -> list[str]:
     """Identity providers, and the users who were here by their word alone; whose tokens end."""
     users = await FEDERATED_USERS.within(tx, "provider_id", ids)
-    for records in (FEDERATED_USERS, GROUP_VISITS, FEDERATION_PROTOCOLS, REMOTE_IDS):
+    ended = await forget_visits(tx, ids)
+    for records in (FEDERATED_USERS, FEDERATION_PROTOCOLS, REMOTE_IDS):
         await records.delete_within(tx, "provider_id", ids)
     await IDENTITY_PROVIDERS.delete_within(tx, "id", ids)
-    return [*(provider_subject(provider_id) for provider_id in ids), *await _remove_shadows(tx, users)]
+    return [*ended, *await _remove_shadows(tx, users)]
+
+
+async def forget_visits(tx: Tx, provider_ids: Sequence[str]) -> list[str]:
+    """Take away the groups that providers have named; whose tokens end: those that they vouch for, and those that their
+    visitors have made with these groups by keys of their own."""
+    visits = await GROUP_VISITS.within(tx, "provider_id", provider_ids)
+    await GROUP_VISITS.delete_within(tx, "provider_id", provider_ids)
+    visitors = sorted({visit.user_id for visit in visits})
+    return [*(provider_subject(one) for one in provider_ids), *(user_subject(one) for one in visitors)]
 
 
 async def remove_protocol(tx: Tx, provider_id: str, protocol_id: str) -> list[str]:
     """A protocol of an identity provider, and the users who came by it alone; whose tokens end."""
     users = await FEDERATED_USERS.where(tx, provider_id=provider_id, protocol_id=protocol_id)
     await FEDERATED_USERS.delete_where(tx, provider_id=provider_id, protocol_id=protocol_id)
+    await GROUP_VISITS.delete_within(tx, "user_id", [user.user_id for user in users], provider_id=provider_id)
     await FEDERATION_PROTOCOLS.delete(tx, provider_id=provider_id, id=protocol_id)
     return [*(user_subject(user.user_id) for user in users), *await _remove_shadows(tx, users)]
 

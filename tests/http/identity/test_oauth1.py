@@ -49,7 +49,7 @@ class Program:
     async def wish(self) -> Grant:
         answer = await self.ask()
         assert answer.status == 201, answer.body
-        return _grant(answer)
+        return grant_of(answer)
 
     async def fetch(self, wish: Grant, verifier: str, **more: Any) -> Answer:
         return await self.send("/OS-OAUTH1/access_token", wish, verifier=verifier, **more)
@@ -60,7 +60,7 @@ class Program:
         return await self.send("/auth/tokens?nocatalog", grant, body, **more)
 
 
-def _grant(answer: Answer) -> Grant:
+def grant_of(answer: Answer) -> Grant:
     found = dict(parse_qsl(answer.body.decode()))
     assert answer.headers["content-type"] == "application/x-www-form-urlencoded"
     assert set(found) == {"oauth_token", "oauth_token_secret", "oauth_expires_at"}
@@ -86,7 +86,7 @@ async def _let_in(program: Program, *roles: str) -> Grant:
     wish = await program.wish()
     answer = await program.fetch(wish, await _authorize(program, wish, *roles))
     assert answer.status == 201, answer.body
-    return _grant(answer)
+    return grant_of(answer)
 
 
 async def test_consumers(cloud: IdentityCloud) -> None:
@@ -208,7 +208,7 @@ async def test_another_programs_wish(program: Program) -> None:
     wish = await program.wish()
     verifier = await _authorize(program, wish, "member")
     assert (await other.fetch(wish, verifier)).status == 401
-    grant = _grant(await program.fetch(wish, verifier))
+    grant = grant_of(await program.fetch(wish, verifier))
     assert (await other.log_in(grant)).status == 401
     assert (await program.log_in(grant)).status == 201
 
