@@ -101,9 +101,7 @@ class IdentityProviders(Resources[IdentityProvider]):
                 f"{', '.join(record.remote_ids)}."
             ) from None
 
-    async def rewrite(
-        self, tx: Tx, old: IdentityProvider, document: dict[str, Any], until: int
-    ) -> IdentityProvider:
+    async def rewrite(self, tx: Tx, old: IdentityProvider, document: dict[str, Any], until: int) -> IdentityProvider:
         new = await super().rewrite(tx, old, document, until)
         if old.enabled and not new.enabled:
             await revoke(tx, await forget_visits(tx, [old.id]), until)
