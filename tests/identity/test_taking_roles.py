@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from kilostack.core.token import Claims
-from kilostack.identity.app.taking import made_of, made_of_implication, made_of_membership, made_of_role
+from kilostack.identity.app.taking import made_of, made_of_implication, made_of_membership, made_of_roles
 from kilostack.identity.model.assignments import Assignment, Place
 from kilostack.identity.store import tokens
 from kilostack.store.database import Tx
@@ -104,7 +104,7 @@ async def test_implications_and_roles(site: Site, seed: int) -> None:
         left = [one for one in world.implications if one != gone]
         _check(world, _replace(world, implications=left), ended, world.assignments)
     for role in world.roles:
-        ended = set(await site.db.read(lambda tx, role=role: made_of_role(tx, role.id)))
+        ended = set(await site.db.read(lambda tx, role=role: made_of_roles(tx, [role.id])))
         after = _replace(
             world,
             assignments=[one for one in world.assignments if one.role_id != role.id],

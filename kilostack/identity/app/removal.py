@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kilostack.core.token import provider_subject, user_subject
-from kilostack.identity.app.taking import made_of
+from kilostack.identity.app.taking import made_of, made_of_roles
 from kilostack.identity.model.federation import FederatedUser
 from kilostack.identity.store.access_rules import ACCESS_RULES
 from kilostack.identity.store.application_credentials import APPLICATION_CREDENTIALS
@@ -37,8 +37,10 @@ async def empty_domain(tx: Tx, domain_id: str) -> list[str]:
     providers = [provider.id for provider in await IDENTITY_PROVIDERS.where(tx, domain_id=domain_id)]
     subjects += await remove_providers(tx, providers)
     await ASSIGNMENTS.delete_where(tx, scope_kind="domain", scope_id=domain_id)
-    # whatever these were given on is gone, for a role of a domain is given in that domain alone
     role_ids = [role.id for role in await ROLES.where(tx, domain_id=domain_id)]
+    # a role of one domain may be given on another one, and bring others along there
+    subjects += await made_of_roles(tx, role_ids)
+    await ASSIGNMENTS.delete_within(tx, "role_id", role_ids)
     await IMPLICATIONS.delete_within(tx, "prior_id", role_ids)
     await IMPLICATIONS.delete_within(tx, "implied_id", role_ids)
     await ROLES.delete_within(tx, "id", role_ids)

@@ -13,7 +13,7 @@ from kilostack.core.token import role_subject
 from kilostack.identity.app.documents import check_mutable, check_removable, extra, immutable_after
 from kilostack.identity.app.ground import Ground
 from kilostack.identity.app.resources import Resources
-from kilostack.identity.app.taking import made_of_implication, made_of_role
+from kilostack.identity.app.taking import made_of_implication, made_of_roles
 from kilostack.identity.model.roles import Implication, Role
 from kilostack.identity.store import tokens
 from kilostack.identity.store.application_credentials import forget_role
@@ -93,7 +93,7 @@ class Roles(Resources[Role]):
 
     async def cascade(self, tx: Tx, record: Role) -> Iterable[str]:
         check_removable(record.immutable, "role", record.id)
-        subjects = await made_of_role(tx, record.id)
+        subjects = await made_of_roles(tx, [record.id])
         await forget_role(tx, record.id)
         await ASSIGNMENTS.delete_where(tx, role_id=record.id)
         await IMPLICATIONS.delete_where(tx, prior_id=record.id)

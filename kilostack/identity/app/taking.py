@@ -5,7 +5,7 @@ Each function is asked before the change is written, and takes the same few stat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import msgspec
 
@@ -48,28 +48,28 @@ async def made_of_membership(tx: Tx, group_id: str, user_ids: Iterable[str]) -> 
     return await _lost_by_users(tx, change, {group_id: list(user_ids)}, await _below(tx, given))
 
 
-async def made_of_role(tx: Tx, role_id: str) -> list[str]:
-    """Subjects of the tokens that end when a role is deleted."""
+async def made_of_roles(tx: Tx, role_ids: Collection[str]) -> list[str]:
+    """Subjects of the tokens that end when roles are deleted."""
     pairs = await IMPLICATIONS.where(tx)
-    left = [one for one in pairs if role_id not in (one.prior_id, one.implied_id)]
-    return await _implying_less(tx, role_id, pairs, left, stays=lambda one: one.role_id != role_id)
+    left = [one for one in pairs if one.prior_id not in role_ids and one.implied_id not in role_ids]
+    return await _implying_less(tx, role_ids, pairs, left, stays=lambda one: one.role_id not in role_ids)
 
 
 async def made_of_implication(tx: Tx, gone: Implication) -> list[str]:
     """Subjects of the tokens that end when a role implies another no longer."""
     pairs = await IMPLICATIONS.where(tx)
-    return await _implying_less(tx, gone.prior_id, pairs, [one for one in pairs if one != gone], stays=lambda one: True)
+    return await _implying_less(tx, [gone.prior_id], pairs, [one for one in pairs if one != gone], stays=lambda one: True)
 
 
 async def _implying_less(
     tx: Tx,
-    role_id: str,
+    role_ids: Iterable[str],
     before: list[Implication],
     after: list[Implication],
     *,
     stays: Callable[[Assignment], bool],
 ) -> list[str]:
-    given = await ASSIGNMENTS.within(tx, "role_id", sorted(closure([role_id], priors_of(before))))
+    given = await ASSIGNMENTS.within(tx, "role_id", sorted(closure(role_ids, priors_of(before))))
     change = _Change(sorted(given, key=_order), stays, implied_by(before), implied_by(after))
     members = await store.members_of(tx, (one.actor_id for one in given if one.actor_kind == "group"))
     below = await _below(tx, given)

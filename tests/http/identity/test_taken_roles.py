@@ -137,6 +137,23 @@ async def test_what_is_no_longer_implied(cloud: IdentityCloud) -> None:
     assert not await scene.token(_project(scene.top))
 
 
+async def test_a_domains_role_that_brought_others_along_elsewhere(cloud: IdentityCloud) -> None:
+    scene = await _scene(cloud)
+    far = await scene.made("domains", name="far")
+    crew = await scene.made("roles", name="crew", domain_id=far)
+    await scene.put(f"/roles/{crew}/implies/{scene.pilot}")
+    await scene.put(f"/domains/{scene.acme}/users/{scene.user}/roles/{crew}")
+    scope = {"domain": {"id": scene.acme}}
+    token = await scene.token(scope)
+    assert await scene.roles(token) == {scene.pilot}
+    await cloud.ask("PATCH", f"/domains/{far}", scene.admin, json={"domain": {"enabled": False}})
+    await scene.delete(f"/domains/{far}")
+    await scene.ends(token)
+    assert not await scene.token(scope)
+    given = (await cloud.ask("GET", f"/role_assignments?user.id={scene.user}", scene.admin)).json()
+    assert crew not in [one["role"]["id"] for one in given["role_assignments"]]
+
+
 async def test_who_leaves_a_group(cloud: IdentityCloud) -> None:
     scene = await _scene(cloud)
     await scene.put(f"/projects/{scene.top}/groups/{scene.group}/roles/{scene.pilot}")
