@@ -49,7 +49,7 @@ class TrustClaims(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     impersonation: bool
     #: of a trust that hands on others: their trustors and trustees
     agent_ids: tuple[str, ...] = ()
-    #: of the trustor and of the trustee
+    #: of all these users
     domain_ids: tuple[str, ...] = ()
 
 

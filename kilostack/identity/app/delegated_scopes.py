@@ -54,6 +54,7 @@ async def on_trust(tx: Tx, claims: Claims, trust_id: str) -> Claims:
     if claims.user_id != trust.trustee_user_id:
         raise _refused("User is not a trustee")
     trustor, domain = await _trustor(tx, trust)
+    agents = await USERS.within(tx, "id", _agents(chain))
     made = _replace(
         scoped,
         expires_at=claims.expires_at if trust.expires_at is None else min(claims.expires_at, trust.expires_at),
@@ -64,7 +65,7 @@ async def on_trust(tx: Tx, claims: Claims, trust_id: str) -> Claims:
             trustee_id=trust.trustee_user_id,
             impersonation=trust.impersonation,
             agent_ids=_agents(chain),
-            domain_ids=tuple({domain.id, claims.user_domain_id}),
+            domain_ids=tuple(sorted({domain.id, claims.user_domain_id, *(agent.domain_id for agent in agents)})),
         ),
     )
     if not trust.impersonation:
@@ -133,4 +134,10 @@ async def on_access_token(tx: Tx, claims: Claims, access_token_id: str) -> Claim
     roles = tuple((role.id, role.name) for role in held if role.id in given)
     if not roles:
         raise Unauthenticated(REJECTED)
-    return _replace(scoped, roles=roles, consumer_id=token.consumer_id, access_token_id=token.id)
+    return _replace(
+        scoped,
+        expires_at=min(claims.expires_at, token.expires_at),
+        roles=roles,
+        consumer_id=token.consumer_id,
+        access_token_id=token.id,
+    )

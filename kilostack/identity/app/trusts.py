@@ -19,7 +19,7 @@ from kilostack.identity.model.roles import Role
 from kilostack.identity.model.trusts import MOST_REDELEGATIONS, Trust, chain_refusal
 from kilostack.identity.store import tokens as store_tokens
 from kilostack.identity.store import trusts as store
-from kilostack.identity.store.projects import PROJECTS
+from kilostack.identity.store.projects import DOMAINS, PROJECTS
 from kilostack.identity.store.roles import ROLES
 from kilostack.identity.store.trusts import TRUST_LIST, TRUSTS
 from kilostack.identity.store.users import USERS
@@ -207,9 +207,10 @@ async def usable_chain(tx: Tx, trust_id: str, now: int) -> list[Trust]:
         raise NotFound(f"Could not find trust: {trust_id}.")
     if (why := chain_refusal(chain)) is not None:
         raise Forbidden(f"{_NOT_ALLOWED} {why}.")
-    agents = {parent.trustee_user_id for parent in chain[1:]}
+    agents = {user_id for parent in chain[1:] for user_id in (parent.trustor_user_id, parent.trustee_user_id)}
     users = await USERS.within(tx, "id", sorted(agents))
-    if len(users) < len(agents) or not all(user.enabled for user in users):
+    domains = await DOMAINS.within(tx, "id", sorted({user.domain_id for user in users}))
+    if len(users) < len(agents) or not all(one.enabled for one in (*users, *domains)):
         raise Forbidden(f"{_NOT_ALLOWED} One of the trust agents is disabled or deleted.")
     return chain
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -312,3 +313,13 @@ async def test_what_ends_a_grant_ends_its_tokens(program: Program, ending: str) 
     if ending != "user":
         # else nobody is left to look
         assert (await cloud.ask("GET", "/auth/tokens", looker, headers=subject)).status == 404
+
+
+async def test_a_token_lives_no_longer_than_what_was_granted(program: Program) -> None:
+    grant = await _let_in(program, "member")
+    program.cloud.world.ahead_s = 86_400 - 1200
+    answer = await program.log_in(grant)
+    assert answer.status == 201, answer.body
+    token = answer.json()["token"]
+    issued, ends = (datetime.fromisoformat(token[name]) for name in ("issued_at", "expires_at"))
+    assert ends - issued <= timedelta(seconds=1200)

@@ -225,6 +225,30 @@ async def test_handing_on_ends(scene: Scene, cloud: IdentityCloud) -> None:
     assert not await scene.holds(chain[0][1])
 
 
+@pytest.mark.parametrize("what", ["user", "domain"])
+@pytest.mark.parametrize("impersonation", [True, False])
+async def test_handing_on_ends_with_everybody_in_between(scene: Scene, what: str, impersonation: bool) -> None:
+    cloud = scene.cloud
+    domain = (await cloud.ask("POST", "/domains", scene.admin, json={"domain": {"name": "far"}})).json()["domain"]["id"]
+    agent_id = await somebody(cloud, "agent", domain_id=domain)
+    identity = {"methods": ["password"], "password": {"user": {"id": agent_id, "password": "pw"}}}
+    logged = await cloud.ask("POST", "/auth/tokens", json={"auth": {"identity": identity, "scope": "unscoped"}})
+    agent, last = Party("agent", agent_id, logged.headers["x-subject-token"]), await scene.user("last")
+    trust = await scene.given(agent, impersonation=impersonation, allow_redelegation=True)
+    giver = scene.giver.id if impersonation else agent_id
+    inside = Party("inside", giver, (await scene.use(agent, trust)).headers["x-subject-token"])
+    handed = await scene.given(last, inside, impersonation=impersonation, redelegated_trust_id=trust)
+    token = (await scene.use(last, handed)).headers["x-subject-token"]
+    assert await scene.holds(token)
+    # of two people in between one is enough: the first to give, too, when nobody acts in their name
+    first = scene.giver.id if what == "user" and not impersonation else agent_id
+    await _disabled(scene, what, first if what == "user" else domain)
+    assert not await scene.holds(token)
+    assert (await scene.use(last, handed)).status == 403
+    await _disabled(scene, what, first if what == "user" else domain, enabled=True)
+    assert (await scene.use(last, handed)).status == 201
+
+
 async def test_what_is_handed_on_is_never_more(scene: Scene) -> None:
     one, two = await scene.user("one"), await scene.user("two")
     end = {"expires_at": "2099-01-01T00:00:00.000000Z"}
