@@ -58,7 +58,9 @@ async def made_of_roles(tx: Tx, role_ids: Collection[str]) -> list[str]:
 async def made_of_implication(tx: Tx, gone: Implication) -> list[str]:
     """Subjects of the tokens that end when a role implies another no longer."""
     pairs = await IMPLICATIONS.where(tx)
-    return await _implying_less(tx, [gone.prior_id], pairs, [one for one in pairs if one != gone], stays=lambda one: True)
+    return await _implying_less(
+        tx, [gone.prior_id], pairs, [one for one in pairs if one != gone], stays=lambda one: True
+    )
 
 
 async def _implying_less(

@@ -210,7 +210,8 @@ async def usable_chain(tx: Tx, trust_id: str, now: int) -> list[Trust]:
     agents = {user_id for parent in chain[1:] for user_id in (parent.trustor_user_id, parent.trustee_user_id)}
     users = await USERS.within(tx, "id", sorted(agents))
     domains = await DOMAINS.within(tx, "id", sorted({user.domain_id for user in users}))
-    if len(users) < len(agents) or not all(one.enabled for one in (*users, *domains)):
+    enabled = all(user.enabled for user in users) and all(domain.enabled for domain in domains)
+    if len(users) < len(agents) or not enabled:
         raise Forbidden(f"{_NOT_ALLOWED} One of the trust agents is disabled or deleted.")
     return chain
 
