@@ -17,8 +17,10 @@ def _within(role: str) -> str:
     return f"({' or '.join(parts)})"
 
 
+# a role of another domain may be called what it likes
 _WRITE = (
-    f"{ADMIN} or ({_within('admin')} and {_ROLE_FITS}) or ({_within('manager')} and rule:domain_managed_target_role)"
+    f"{ADMIN} or ({_within('admin')} and {_ROLE_FITS}) "
+    f"or ({_within('manager')} and rule:domain_managed_target_role and {_ROLE_FITS})"
 )
 _ASSIGNMENTS = f"{VIEWER} or (role:reader and domain_id:%(target.domain_id)s and not None:%(target.domain_id)s)"
 
