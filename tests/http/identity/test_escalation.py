@@ -72,8 +72,8 @@ def _on_places() -> Iterator[_Attempt]:
 
 def _on_roles() -> Iterator[_Attempt]:
     """Roles made, made to imply others, and given where or to whom they must not be."""
-    for role in ({"name": "x"}, {"name": "x", "domain_id": "{acme}"}, {"name": "x", "domain_id": "{far}"}):
-        yield "POST", "/roles", {"role": role}
+    for document in ({"name": "x"}, {"name": "x", "domain_id": "{acme}"}, {"name": "x", "domain_id": "{far}"}):
+        yield "POST", "/roles", {"role": document}
     for prior, implied in product(("{member}", "{own}"), ("{admin}", "{manager}")):
         yield "PUT", f"/roles/{prior}/implies/{implied}", None
     yield "PATCH", "/roles/{own}", {"role": {"name": "admin"}}
@@ -174,7 +174,8 @@ async def test_nobody_gets_more(scene: _Scene, user: str, scope: Any, attempts: 
 
 async def test_nobody_changes_themselves(scene: _Scene) -> None:
     token = await scene.token("ann", {"project": {"id": "{works}"}})
-    for change in ({"enabled": True}, {"domain_id": "{far}"}, {"password": "n"}, {"options": {}}, {"name": "admin"}):
+    changes: list[Any] = [{"enabled": True}, {"domain_id": "{far}"}, {"password": "n"}, {"options": {}}, {"name": "root"}]
+    for change in changes:
         answer = await scene.tried(token, ("PATCH", "/users/{ann}", {"user": change}))
         assert answer.status == 403, (change, answer.body)
 
