@@ -99,9 +99,12 @@ def test_the_context_holds_what_the_claims_say() -> None:
 
 def test_each_scope_has_the_subjects_that_end_it() -> None:
     user = "1" * 32
-    assert {f"user {user} project {'2' * 32}", f"project {'2' * 32}", "domain default", f"role {'0' * 32}"} <= set(
-        _SCOPED.subjects()
-    )
+    assert {
+        f"user {user} project {'2' * 32} {'0' * 32}",
+        f"project {'2' * 32}",
+        "domain default",
+        f"role {'0' * 32}",
+    } <= set(_SCOPED.subjects())
     assert f"user {user} system all" in _claims(system=True).subjects()
     assert {f"user {user} domain d", "domain d"} <= set(_claims(domain_id="d").subjects())
     assert "credential c" in _claims(credential_id="c").subjects()
