@@ -28,6 +28,9 @@ _MOST_WAITING = 20_000
 _AGAIN_S = 1.0
 _GATHERED_S = 0.05
 _LONGEST = 64
+#: refused log ins of nobody that is known: so many are remembered in each so long a time, for anybody can send them
+_STRANGERS = 100
+_STRANGERS_S = 60.0
 _encode = msgspec.json.Encoder().encode
 
 _Waiting = tuple[str, "asyncio.Future[None] | None"]
@@ -92,11 +95,13 @@ class AuditLog:
         self._urgent = asyncio.Event()
         self._closing = False
         self._pump: asyncio.Task[None] | None = None
+        #: when it was begun to count strangers, and how many there were
+        self._strangers = (world.monotonic(), 0)
 
     async def answered(self, api: Api, request: Request, response: Response) -> None:
         """Called once per request, before its answer leaves."""
         record = record_of(api, request, response, self._world.now())
-        if record is None:
+        if record is None or (not record.user_id and record.status >= 400 and not self._has_room_for_stranger()):
             return
         is_change = record.status < 400 and bool(request.ctx.user_id)
         written = asyncio.get_running_loop().create_future() if is_change else None
@@ -111,6 +116,15 @@ class AuditLog:
             self._pump = self._world.spawn(self._write(), "audit")
         if written is not None:
             await written
+
+    def _has_room_for_stranger(self) -> bool:
+        """Whether one more is remembered; the others are in the log of the process."""
+        since, count = self._strangers
+        now = self._world.monotonic()
+        if now - since >= _STRANGERS_S:
+            since, count = now, 0
+        self._strangers = (since, count + 1)
+        return count < _STRANGERS
 
     async def close(self) -> None:
         """Write what waits; what cannot be written now goes to the log of the process."""

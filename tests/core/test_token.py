@@ -105,6 +105,7 @@ def test_each_scope_has_the_subjects_that_end_it() -> None:
         "domain default",
         f"role {'0' * 32}",
     } <= set(_SCOPED.subjects())
-    assert f"user {user} system all" in _claims(system=True).subjects()
-    assert {f"user {user} domain d", "domain d"} <= set(_claims(domain_id="d").subjects())
+    some = (("r", "some"),)
+    assert f"user {user} system all r" in _claims(system=True, roles=some).subjects()
+    assert {f"user {user} domain d r", "domain d"} <= set(_claims(domain_id="d", roles=some).subjects())
     assert "credential c" in _claims(credential_id="c").subjects()

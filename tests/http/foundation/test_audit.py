@@ -31,6 +31,10 @@ async def _log_in(request: Request) -> Response:
     return Response(201 if (await request.json())["right"] else 401, {"token": {"text": SECRET}})
 
 
+async def _stranger(request: Request) -> Response:
+    return Response(401)
+
+
 async def _many(request: Request) -> Response:
     return Response(201, {"things": [{"id": "one"}, {"id": "two"}]})
 
@@ -47,6 +51,7 @@ LOG_IN = Api(
         Route(method="POST", path="/tokens", handler=_log_in, public=True),
         Route(method="POST", path="/many", handler=_many),
         Route(method="POST", path="/often", handler=_too_many, public=True),
+        Route(method="POST", path="/stranger", handler=_stranger, public=True),
     ),
 )
 
@@ -152,6 +157,16 @@ async def test_what_changes_nothing_or_is_nobodys_is_not(
 ) -> None:
     await cloud.ask(method, path, token)
     assert await cloud.records() == []
+
+
+async def test_strangers_do_not_fill_the_disk(cloud: Cloud) -> None:
+    for _ in range(300):
+        await cloud.ask("POST", "/login/stranger", None)
+    await cloud.ask("POST", "/login/tokens", None, json={"right": False})
+    found = [record.user_id for record in await cloud.records()]
+    # a minute may end in between
+    assert found.count("") in (100, 200)
+    assert found[-1] == "somebody"
 
 
 async def test_no_secret_is_in_a_record(cloud: Cloud) -> None:
