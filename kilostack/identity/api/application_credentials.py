@@ -9,8 +9,9 @@ from kilostack.core.errors import BadRequest
 from kilostack.http.messages import Request, Response
 from kilostack.http.routes import Route
 from kilostack.http.schemas import objects, wrapped
-from kilostack.identity.api.collections import asked, page
+from kilostack.identity.api.collections import page
 from kilostack.identity.api.parts import ID, MAYBE_TEXT, NAME, Shown, links, show_time
+from kilostack.identity.api.queries import asked
 from kilostack.identity.app.access_rules import AccessRules, WantedRule
 from kilostack.identity.app.application_credentials import ApplicationCredentials, Full
 from kilostack.identity.app.application_credentials import Wanted as WantedCredential

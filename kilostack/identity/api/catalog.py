@@ -9,7 +9,6 @@ from kilostack.http.routes import Route
 from kilostack.http.schemas import Schema, objects
 from kilostack.identity.api.collections import CollectionApi
 from kilostack.identity.api.parts import BOOLEAN, MAYBE_REGION, Shown, links, pair
-from kilostack.identity.api.queries import QueryCheckedApi
 from kilostack.identity.app.catalog import Endpoints, Regions, Services
 from kilostack.identity.app.ground import Ground
 from kilostack.identity.model.catalog import INTERFACES, Endpoint, Region, Service, resolved
@@ -96,7 +95,7 @@ def show_endpoint(record: Endpoint, base: str, public_url: str | None) -> Shown:
     }
 
 
-class RegionsApi(QueryCheckedApi[Region]):
+class RegionsApi(CollectionApi[Region]):
     """A region may also be made under an id in the path."""
 
     def __init__(self, regions: Regions) -> None:
@@ -124,5 +123,5 @@ def routes(ground: Ground) -> tuple[Route, ...]:
     return (
         *RegionsApi(Regions(ground)).routes(),
         *CollectionApi(Services(ground), SERVICE, show_service).routes(),
-        *QueryCheckedApi(Endpoints(ground), ENDPOINT, shown, ENDPOINTS_QUERY).routes(),
+        *CollectionApi(Endpoints(ground), ENDPOINT, shown, ENDPOINTS_QUERY).routes(),
     )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from kilostack.http.messages import Request, Response
 from kilostack.http.routes import Route
 from kilostack.http.schemas import objects, wrapped
-from kilostack.identity.api.collections import asked, page
+from kilostack.identity.api.collections import page
 from kilostack.identity.api.parts import MAYBE_ID, Shown, links
+from kilostack.identity.api.queries import asked
 from kilostack.identity.app.credentials import Credentials, Opened
 from kilostack.identity.app.ground import Ground
 from kilostack.identity.app.tokens import Tokens

@@ -8,10 +8,9 @@ from kilostack.http.messages import Request, Response
 from kilostack.http.routes import Route
 from kilostack.http.schemas import Schema, objects, wrapped
 from kilostack.identity.api.catalog import show_endpoint
-from kilostack.identity.api.collections import asked, page
+from kilostack.identity.api.collections import CollectionApi, here, page
 from kilostack.identity.api.parts import NAME, Shown, links
 from kilostack.identity.api.projects import show_project
-from kilostack.identity.api.queries import check_query
 from kilostack.identity.app.endpoint_filter import EndpointFilter, EndpointGroups
 from kilostack.identity.app.ground import Ground
 from kilostack.identity.model.catalog import INTERFACES, Endpoint
@@ -49,45 +48,10 @@ def show_group(record: EndpointGroup, base: str) -> Shown:
     }
 
 
-class EndpointGroupsApi:
+class EndpointGroupsApi(CollectionApi[EndpointGroup]):
     """Groups of endpoints."""
 
-    def __init__(self, groups: EndpointGroups) -> None:
-        self._groups = groups
-
-    def routes(self) -> tuple[Route, ...]:
-        path = f"{PREFIX}/endpoint_groups"
-        one = path + "/{group_id}"
-        return (
-            Route(method="GET", path=path, handler=self._list),
-            Route(method="POST", path=path, handler=self._create, body=CREATE),
-            Route(method="GET", path=one, handler=self._show),
-            Route(method="PATCH", path=one, handler=self._update, body=CHANGE),
-            Route(method="DELETE", path=one, handler=self._delete),
-        )
-
-    async def _list(self, request: Request) -> Response:
-        check_query(request, GROUPS_QUERY)
-        ask = asked(request, self._groups.collection.filters)
-        return _groups(request, await self._groups.page(request.ctx, ask))
-
-    async def _create(self, request: Request) -> Response:
-        document = (await request.json())["endpoint_group"]
-        record = await self._groups.create(request.ctx, document)
-        return Response(201, {"endpoint_group": show_group(record, request.base)})
-
-    async def _show(self, request: Request) -> Response:
-        record = await self._groups.show(request.ctx, request.params["group_id"])
-        return Response(200, {"endpoint_group": show_group(record, request.base)})
-
-    async def _update(self, request: Request) -> Response:
-        document = (await request.json())["endpoint_group"]
-        record = await self._groups.update(request.ctx, request.params["group_id"], document)
-        return Response(200, {"endpoint_group": show_group(record, request.base)})
-
-    async def _delete(self, request: Request) -> Response:
-        await self._groups.delete(request.ctx, request.params["group_id"])
-        return Response(204)
+    prefix = PREFIX
 
 
 class EndpointFilterApi:
@@ -98,7 +62,7 @@ class EndpointFilterApi:
 
     def routes(self) -> tuple[Route, ...]:
         endpoint = f"{PREFIX}/projects/{{project_id}}/endpoints/{{endpoint_id}}"
-        group = f"{PREFIX}/endpoint_groups/{{group_id}}"
+        group = f"{PREFIX}/endpoint_groups/{{record_id}}"
         in_project = group + "/projects/{project_id}"
         project = f"{PREFIX}/projects/{{project_id}}"
         return (
@@ -138,7 +102,7 @@ class EndpointFilterApi:
         return _projects(request, await self._filter.projects_of_endpoint(request.ctx, request.params["endpoint_id"]))
 
     async def _show_group(self, request: Request) -> Response:
-        found = await self._filter.group(request.ctx, request.params["group_id"], request.params["project_id"])
+        found = await self._filter.group(request.ctx, request.params["record_id"], request.params["project_id"])
         # relative, as upstream shows it
         link = f"{PREFIX}/endpoint_groups/{found.endpoint_group_id}/projects/{found.project_id}"
         shown = {
@@ -149,28 +113,23 @@ class EndpointFilterApi:
         return Response(200, {"project_endpoint_group": shown})
 
     async def _add_group(self, request: Request) -> Response:
-        await self._filter.add_group(request.ctx, request.params["group_id"], request.params["project_id"])
+        await self._filter.add_group(request.ctx, request.params["record_id"], request.params["project_id"])
         return Response(204)
 
     async def _remove_group(self, request: Request) -> Response:
-        await self._filter.remove_group(request.ctx, request.params["group_id"], request.params["project_id"])
+        await self._filter.remove_group(request.ctx, request.params["record_id"], request.params["project_id"])
         return Response(204)
 
     async def _projects_of_group(self, request: Request) -> Response:
-        return _projects(request, await self._filter.projects_of_group(request.ctx, request.params["group_id"]))
+        return _projects(request, await self._filter.projects_of_group(request.ctx, request.params["record_id"]))
 
     async def _endpoints_of_group(self, request: Request) -> Response:
-        found = await self._filter.endpoints_of_group(request.ctx, request.params["group_id"])
+        found = await self._filter.endpoints_of_group(request.ctx, request.params["record_id"])
         return self._shown_endpoints(request, found)
 
     def _shown_endpoints(self, request: Request, found: Iterable[Endpoint]) -> Response:
         shown = [show_endpoint(record, request.base, self._public_url) for record in found]
         return Response(200, page(request, here(request), "endpoints", shown))
-
-
-def here(request: Request) -> str:
-    """The path of a request below the service."""
-    return request.path[request.path.index("/v3/") + len("/v3") :]
 
 
 def _groups(request: Request, found: Iterable[EndpointGroup]) -> Response:
@@ -185,4 +144,7 @@ def _projects(request: Request, found: Iterable[Project]) -> Response:
 
 def routes(ground: Ground) -> tuple[Route, ...]:
     """Everything under `/OS-EP-FILTER`."""
-    return (*EndpointGroupsApi(EndpointGroups(ground)).routes(), *EndpointFilterApi(ground).routes())
+    return (
+        *EndpointGroupsApi(EndpointGroups(ground), (CREATE, CHANGE), show_group, GROUPS_QUERY).routes(),
+        *EndpointFilterApi(ground).routes(),
+    )

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Generic, TypeVar
-
-import msgspec
+from typing import Any
 
 from kilostack.core.errors import BadRequest
 from kilostack.http.messages import Request, Response
 from kilostack.http.routes import Route
-from kilostack.http.schemas import Schema
-from kilostack.identity.api.collections import asked, page
+from kilostack.identity.api.collections import CollectionApi, R, page
 from kilostack.identity.api.federation_schemas import (
     IDENTITY_PROVIDER,
     MAPPING,
@@ -24,34 +20,21 @@ from kilostack.identity.api.parts import Shown, links
 from kilostack.identity.app.federation_mappings import Mappings, ServiceProviders
 from kilostack.identity.app.federation_providers import IdentityProviders, Protocols
 from kilostack.identity.app.ground import Ground
-from kilostack.identity.app.resources import Resources
 from kilostack.identity.model.federation import FederationProtocol, IdentityProvider, Mapping, ServiceProvider
 
-R = TypeVar("R", bound=msgspec.Struct)
 _ROOT = "/OS-FEDERATION"
 _LONGEST_ID = 64
 
 
-class PutCollectionApi(Generic[R]):
+class PutCollectionApi(CollectionApi[R]):
     """One kind of record whose ids clients choose."""
 
-    def __init__(
-        self, resources: Resources[R], schemas: tuple[Schema, Schema], render: Callable[[R, str], Shown]
-    ) -> None:
-        self._resources, self._schemas, self._render = resources, schemas, render
-        self._singular, self._plural = resources.singular, resources.plural
+    prefix = _ROOT
 
     def routes(self) -> tuple[Route, ...]:
-        create, change = self._schemas
-        path = f"{_ROOT}/{self._plural}"
-        one = path + "/{record_id}"
-        return (
-            Route(method="GET", path=path, handler=self._list),
-            Route(method="PUT", path=one, handler=self._create, body=create),
-            Route(method="GET", path=one, handler=self._show),
-            Route(method="PATCH", path=one, handler=self._update, body=change),
-            Route(method="DELETE", path=one, handler=self._delete),
-        )
+        create, _ = self._schemas
+        put = Route(method="PUT", path=self._path + "/{record_id}", handler=self._create, body=create)
+        return (put, *(route for route in super().routes() if route.method != "POST"))
 
     async def document(self, request: Request) -> dict[str, Any]:
         """What the body says, with `enabled` as a truth value. A null that says nothing is dropped."""
@@ -60,44 +43,22 @@ class PutCollectionApi(Generic[R]):
             inner = inner | {"enabled": as_boolean(inner["enabled"])}
         return inner
 
-    def shown(self, record: R, request: Request) -> Shown:
-        return self._render(record, request.base)
-
     async def _list(self, request: Request) -> Response:
-        if (enabled := request.query.first("enabled")) is not None and "enabled" in self._resources.collection.filters:
+        if (enabled := request.query.first("enabled")) is not None and "enabled" in self._filters:
             as_boolean(enabled)
-        ask = asked(request, self._resources.collection.filters)
-        shown = [self.listed(record, request) for record in await self._resources.page(request.ctx, ask)]
-        return Response(200, page(request, f"{_ROOT}/{self._plural}", self._plural, shown, ask.limit))
-
-    def listed(self, record: R, request: Request) -> Shown:
-        """How a list shows it."""
-        return self.shown(record, request)
+        return await super()._list(request)
 
     async def _create(self, request: Request) -> Response:
         document = await self.document(request) | {"id": checked_id(request.params["record_id"])}
         record = await self._resources.create(request.ctx, document)
-        return Response(201, {self._singular: self.shown(record, request)})
-
-    async def _show(self, request: Request) -> Response:
-        record = await self._resources.show(request.ctx, request.params["record_id"])
-        return Response(200, {self._singular: self.shown(record, request)})
-
-    async def _update(self, request: Request) -> Response:
-        document = await self.document(request)
-        record = await self._resources.update(request.ctx, request.params["record_id"], document)
-        return Response(200, {self._singular: self.shown(record, request)})
-
-    async def _delete(self, request: Request) -> Response:
-        await self._resources.delete(request.ctx, request.params["record_id"])
-        return Response(204)
+        return Response(201, {self._singular: await self.shown(record, request)})
 
 
 class IdentityProviderApi(PutCollectionApi[IdentityProvider]):
     """A list says where the protocols of each are."""
 
     def listed(self, record: IdentityProvider, request: Request) -> Shown:
-        shown = self.shown(record, request)
+        shown = super().listed(record, request)
         return shown | {"links": shown["links"] | {"protocols": shown["links"]["self"] + "/protocols"}}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from kilostack.http.messages import Request, Response
 from kilostack.http.routes import Route
 from kilostack.identity.api import role_assignments
-from kilostack.identity.api.collections import page
+from kilostack.identity.api.collections import here, page
 from kilostack.identity.api.roles import show_role
 from kilostack.identity.app.grants import Grants
 from kilostack.identity.app.ground import Ground
@@ -68,7 +68,7 @@ class GrantsApi:
     async def _roles(self, request: Request) -> Response:
         found = await self._grants.roles_of(request.ctx, self._asked(request))
         shown: list[Any] = [show_role(role, request.base) for role in found]
-        return Response(200, page(request, request.path.removeprefix("/identity/v3"), "roles", shown))
+        return Response(200, page(request, here(request), "roles", shown))
 
 
 def routes(ground: Ground) -> tuple[Route, ...]:

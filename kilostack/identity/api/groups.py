@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from kilostack.http.messages import Request, Response
 from kilostack.http.routes import Route
-from kilostack.identity.api.collections import asked, page
+from kilostack.identity.api.collections import CollectionApi, page
 from kilostack.identity.api.parts import ID, MAYBE_TEXT, NAME, Shown, links, pair, show_time
-from kilostack.identity.api.queries import QueryCheckedApi
+from kilostack.identity.api.queries import asked
 from kilostack.identity.api.users import QUERY, show_user
 from kilostack.identity.app.ground import Ground
 from kilostack.identity.app.groups import Groups, Members
@@ -82,6 +82,6 @@ def routes(ground: Ground) -> tuple[Route, ...]:
     """Groups and their members."""
     groups = Groups(ground)
     return (
-        *QueryCheckedApi(groups, GROUP, show_group, QUERY).routes(),
+        *CollectionApi(groups, GROUP, show_group, QUERY).routes(),
         *MembersApi(Members(ground, groups, Users(ground))).routes(),
     )

@@ -11,8 +11,9 @@ from kilostack.core.errors import BadRequest
 from kilostack.http.messages import Request, Response
 from kilostack.http.routes import Route
 from kilostack.http.schemas import Schema, objects
-from kilostack.identity.api.collections import asked, page
+from kilostack.identity.api.collections import CollectionApi, page
 from kilostack.identity.api.parts import MAYBE_TEXT, Shown, links, show_time
+from kilostack.identity.api.queries import asked
 from kilostack.identity.api.roles import show_role
 from kilostack.identity.api.trusts import ROLES
 from kilostack.identity.app.ground import Ground
@@ -23,55 +24,31 @@ from kilostack.identity.model.oauth1 import AccessToken, Consumer
 from kilostack.identity.model.oauth1_signatures import SignedRequest, Unsigned, read
 from kilostack.identity.model.roles import Role
 
-_PATH = "/OS-OAUTH1/consumers"
 _FIELDS = {"description": MAYBE_TEXT}
 _CREATE = Schema(objects(_FIELDS, extra=True))
 _CHANGE = Schema(objects(_FIELDS, extra=True) | {"minProperties": 1, "not": {"required": ["secret"]}})
 _ROLES = Schema(ROLES)
 
 
-class ConsumersApi:
+class ConsumersApi(CollectionApi[Consumer]):
     """Programs that may ask to be let in; their secret is shown once."""
 
+    prefix = "/OS-OAUTH1"
+
     def __init__(self, ground: Ground) -> None:
-        self._consumers, self._secrets = Consumers(ground), Secrets(ground)
+        # a body that is missing is an empty one
+        super().__init__(Consumers(ground), (None, None), _show_consumer)
+        self._secrets = Secrets(ground)
 
-    def routes(self) -> tuple[Route, ...]:
-        one = _PATH + "/{consumer_id}"
-        return (
-            Route(method="GET", path=_PATH, handler=self._list),
-            Route(method="POST", path=_PATH, handler=self._create),
-            Route(method="GET", path=one, handler=self._show),
-            Route(method="PATCH", path=one, handler=self._update),
-            Route(method="DELETE", path=one, handler=self._delete),
-        )
-
-    async def _list(self, request: Request) -> Response:
-        ask = asked(request, self._consumers.collection.filters)
-        found = await self._consumers.page(request.ctx, ask)
-        shown = [_show_consumer(consumer, request.base) for consumer in found]
-        return Response(200, page(request, _PATH, "consumers", shown, ask.limit))
+    async def document(self, request: Request) -> dict[str, Any]:
+        document: dict[str, Any] = await _inner(request, "consumer", {})
+        (_CREATE if request.method == "POST" else _CHANGE).check(document)
+        return document
 
     async def _create(self, request: Request) -> Response:
-        document = await _inner(request, "consumer", {})
-        _CREATE.check(document)
-        consumer = await self._consumers.create(request.ctx, document)
+        consumer = await self._resources.create(request.ctx, await self.document(request))
         shown = _show_consumer(consumer, request.base) | {"secret": self._secrets.opened(consumer.secret_sealed)}
         return Response(201, {"consumer": shown})
-
-    async def _show(self, request: Request) -> Response:
-        consumer = await self._consumers.show(request.ctx, request.params["consumer_id"])
-        return Response(200, {"consumer": _show_consumer(consumer, request.base)})
-
-    async def _update(self, request: Request) -> Response:
-        document = await _inner(request, "consumer", {})
-        _CHANGE.check(document)
-        consumer = await self._consumers.update(request.ctx, request.params["consumer_id"], document)
-        return Response(200, {"consumer": _show_consumer(consumer, request.base)})
-
-    async def _delete(self, request: Request) -> Response:
-        await self._consumers.delete(request.ctx, request.params["consumer_id"])
-        return Response(204)
 
 
 def _show_consumer(consumer: Consumer, base: str) -> Shown:

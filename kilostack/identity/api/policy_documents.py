@@ -6,8 +6,7 @@ from kilostack.http.messages import Request, Response
 from kilostack.http.routes import Handler, Route
 from kilostack.http.schemas import Schema
 from kilostack.identity.api.catalog import show_endpoint
-from kilostack.identity.api.collections import CollectionApi, page
-from kilostack.identity.api.endpoint_filter import here
+from kilostack.identity.api.collections import CollectionApi, here, page
 from kilostack.identity.api.parts import Shown, links, pair
 from kilostack.identity.app.ground import Ground
 from kilostack.identity.app.policy_documents import PolicyAssociations, PolicyDocuments

@@ -9,6 +9,7 @@ from kilostack.core.errors import BadRequest
 from kilostack.http.messages import Request, Response
 from kilostack.http.routes import Route
 from kilostack.http.schemas import Schema, objects, wrapped
+from kilostack.identity.api.collections import CollectionApi
 from kilostack.identity.api.parts import (
     BOOLEAN,
     ID,
@@ -22,7 +23,7 @@ from kilostack.identity.api.parts import (
     links,
     pair,
 )
-from kilostack.identity.api.queries import QueryCheckedApi
+from kilostack.identity.api.queries import is_asked
 from kilostack.identity.app.domains import Domains
 from kilostack.identity.app.ground import Ground
 from kilostack.identity.app.project_tags import ProjectTags, Tags
@@ -102,7 +103,7 @@ def _options(record: Domain | Project) -> Shown:
     return {} if record.immutable is None else {"immutable": record.immutable}
 
 
-class ProjectsApi(QueryCheckedApi[Project]):
+class ProjectsApi(CollectionApi[Project]):
     """Projects, which may be shown with what is above and below them."""
 
     def __init__(self, projects: Projects) -> None:
@@ -111,7 +112,7 @@ class ProjectsApi(QueryCheckedApi[Project]):
         self._tree = ProjectTree(projects)
 
     async def _show(self, request: Request) -> Response:
-        asked = {kind for kind in Relatives if request.query.first(kind) not in (None, "0")}
+        asked = {kind for kind in Relatives if is_asked(request, kind)}
         if not asked:
             return await super()._show(request)
         project, family = await self._tree.family(request.ctx, request.params["record_id"], asked)
@@ -129,7 +130,7 @@ class ProjectsApi(QueryCheckedApi[Project]):
     async def _update(self, request: Request) -> Response:
         document = (await request.json())["project"]
         record = await self._projects.update(request.ctx, request.params["record_id"], document)
-        # upstream shows what was made up a second time, here alone
+        # upstream shows what was made up a second time, of users and projects
         return Response(200, {"project": show_project(record, request.base) | {"extra": record.extra}})
 
 
@@ -190,7 +191,7 @@ def routes(ground: Ground) -> tuple[Route, ...]:
     """Domains, projects and their tags."""
     projects = Projects(ground)
     return (
-        *QueryCheckedApi(Domains(ground), DOMAIN, show_domain, _DOMAIN_QUERY).routes(),
+        *CollectionApi(Domains(ground), DOMAIN, show_domain, _DOMAIN_QUERY).routes(),
         *ProjectsApi(projects).routes(),
         *TagsApi(ProjectTags(projects)).routes(),
     )

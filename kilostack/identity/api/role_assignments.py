@@ -9,6 +9,7 @@ from kilostack.http.messages import Request, Response
 from kilostack.http.routes import Route
 from kilostack.identity.api.collections import page
 from kilostack.identity.api.parts import Shown
+from kilostack.identity.api.queries import is_asked
 from kilostack.identity.app.ground import Ground
 from kilostack.identity.app.role_assignments import Names, RoleAssignments, Wanted
 from kilostack.identity.model.assignments import Effective, Place
@@ -77,14 +78,9 @@ class RoleAssignmentsApi:
 
     async def _list(self, request: Request) -> Response:
         found, names = await self._assignments.page(request.ctx, _wanted(request))
-        named = names if _is_asked(request, "include_names") else None
+        named = names if is_asked(request, "include_names") else None
         shown = [show_assignment(each, named, request.base) for each in found]
         return Response(200, page(request, "/role_assignments", "role_assignments", shown))
-
-
-def _is_asked(request: Request, name: str) -> bool:
-    """A parameter without a value counts, and so does every value but 0."""
-    return request.query.first(name) not in (None, "0")
 
 
 def _wanted(request: Request) -> Wanted:
@@ -106,8 +102,8 @@ def _wanted(request: Request) -> Wanted:
         # one other than "all" is ignored, once it has been found not to contradict
         place=None if query.first("scope.system") not in (None, "", "all") else next(iter(places), None),
         inherited=None if inherited is None else inherited == "projects",
-        effective=_is_asked(request, "effective"),
-        subtree=_is_asked(request, "include_subtree"),
+        effective=is_asked(request, "effective"),
+        subtree=is_asked(request, "include_subtree"),
     )
 
 

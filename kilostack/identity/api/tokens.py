@@ -16,6 +16,7 @@ from kilostack.identity.api.collections import page
 from kilostack.identity.api.oauth1 import signed_part
 from kilostack.identity.api.parts import Shown, show_time
 from kilostack.identity.api.projects import show_domain, show_project
+from kilostack.identity.api.queries import FALSE, TRUE
 from kilostack.identity.app.assignments import domains_with_roles, effective_roles, projects_with_roles
 from kilostack.identity.app.attempted import attempted
 from kilostack.identity.app.federation_mappings import EnabledServiceProviders
@@ -32,8 +33,6 @@ from kilostack.store.database import Tx
 #: the second is where upstream had it first
 _PROJECTS = ("/auth/projects", "/OS-FEDERATION/projects")
 _DOMAINS = ("/auth/domains", "/OS-FEDERATION/domains")
-_TRUE = frozenset({"1", "true", "yes", "on", "t", "y"})
-_FALSE = frozenset({"0", "false", "no", "off", "f", "n"})
 
 
 class TokensApi:
@@ -97,11 +96,11 @@ class TokensApi:
 
     async def _looked_at(self, request: Request, action: str) -> tuple[str, Claims]:
         token = request.headers.get("x-subject-token")
-        late = (request.query.first("allow_expired") or "").lower() in _TRUE
+        late = (request.query.first("allow_expired") or "").lower() in TRUE
         return token or "", await self._tokens.look(request.ctx, action, token, late=late)
 
     async def _revoke(self, request: Request) -> Response:
-        cascade = (request.query.first("cascade") or "").lower() not in _FALSE
+        cascade = (request.query.first("cascade") or "").lower() not in FALSE
         await self._tokens.revoke(request.ctx, request.headers.get("x-subject-token"), cascade=cascade)
         return Response(204)
 

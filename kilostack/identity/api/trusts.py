@@ -10,8 +10,9 @@ from kilostack.core.errors import BadRequest
 from kilostack.http.messages import Request, Response
 from kilostack.http.routes import Route
 from kilostack.http.schemas import objects, wrapped
-from kilostack.identity.api.collections import asked, page
+from kilostack.identity.api.collections import page
 from kilostack.identity.api.parts import ID, NAME, Shown, links, show_time
+from kilostack.identity.api.queries import asked
 from kilostack.identity.api.roles import show_role
 from kilostack.identity.app.ground import Ground
 from kilostack.identity.app.tokens import Tokens

@@ -8,7 +8,7 @@ from kilostack.core.secret import Secret
 from kilostack.http.messages import Request, Response
 from kilostack.http.routes import Route
 from kilostack.http.schemas import Schema, objects, wrapped
-from kilostack.identity.api.collections import asked, page
+from kilostack.identity.api.collections import CollectionApi, page
 from kilostack.identity.api.parts import (
     BOOLEAN,
     ID,
@@ -21,7 +21,6 @@ from kilostack.identity.api.parts import (
     show_time,
 )
 from kilostack.identity.api.projects import show_project
-from kilostack.identity.api.queries import check_query
 from kilostack.identity.app.federated_identities import FILTERS as FEDERATED
 from kilostack.identity.app.ground import Ground
 from kilostack.identity.app.own_password import OwnPassword
@@ -107,56 +106,34 @@ def show_identities(identities: list[FederatedUser]) -> list[Shown]:
     return [{"idp_id": provider_id, "protocols": protocols} for provider_id, protocols in by_provider.items()]
 
 
-class UsersApi:
+class UsersApi(CollectionApi[User]):
     """Users, their passwords and their projects."""
 
     def __init__(self, ground: Ground) -> None:
         self._users, self._own_password = Users(ground), OwnPassword(ground)
+        super().__init__(self._users, USER, show_user, QUERY)
+        self._filters = {**FILTERS, **FEDERATED}
 
     def routes(self) -> tuple[Route, ...]:
-        create, change = USER
         one = "/users/{record_id}"
         return (
-            Route(method="GET", path="/users", handler=self._list),
-            Route(method="POST", path="/users", handler=self._create, body=create),
-            Route(method="GET", path=one, handler=self._show),
-            Route(method="PATCH", path=one, handler=self._update, body=change),
-            Route(method="DELETE", path=one, handler=self._delete),
+            *super().routes(),
             # whoever knows the old password needs no token: it may be the reason why they have none
             Route(method="POST", path=one + "/password", handler=self._password, body=PASSWORD, public=True),
             Route(method="GET", path=one + "/projects", handler=self._projects),
         )
 
-    async def _list(self, request: Request) -> Response:
-        check_query(request, QUERY)
-        ask = asked(request, {**FILTERS, **FEDERATED})
-        found = await self._users.page(request.ctx, ask)
-        shown = [show_user(record, request.base) for record in found]
-        return Response(200, page(request, "/users", "users", shown, ask.limit))
-
-    async def _create(self, request: Request) -> Response:
-        record = await self._users.create(request.ctx, (await request.json())["user"])
-        return Response(201, {"user": await self._whole(record, request.base)})
-
-    async def _show(self, request: Request) -> Response:
-        record = await self._users.show(request.ctx, request.params["record_id"])
-        return Response(200, {"user": await self._whole(record, request.base)})
-
-    async def _update(self, request: Request) -> Response:
-        document = (await request.json())["user"]
-        record = await self._users.update(request.ctx, request.params["record_id"], document)
-        # upstream shows what was made up a second time, here alone
-        return Response(200, {"user": await self._whole(record, request.base) | {"extra": record.extra}})
-
-    async def _delete(self, request: Request) -> Response:
-        await self._users.delete(request.ctx, request.params["record_id"])
-        return Response(204)
-
-    async def _whole(self, record: User, base: str) -> Shown:
-        shown = show_user(record, base)
+    async def shown(self, record: User, request: Request) -> Shown:
+        shown = show_user(record, request.base)
         if identities := await self._users.identities(record.id):
             shown["federated"] = show_identities(identities)
         return shown
+
+    async def _update(self, request: Request) -> Response:
+        document = await self.document(request)
+        record = await self._users.update(request.ctx, request.params["record_id"], document)
+        # upstream shows what was made up a second time, of users and projects
+        return Response(200, {"user": await self.shown(record, request) | {"extra": record.extra}})
 
     async def _password(self, request: Request) -> Response:
         given: dict[str, Any] = (await request.json())["user"]
