@@ -216,8 +216,17 @@ def _request(req: _Carried, fields: dict[str, str]) -> Request:
     )
     request.params = fields
     request.address = req.remote_addr
-    request.root = root(headers, req.scheme, req.netloc)
+    request.root = root(headers, req.scheme, _reached(req))
     return request
+
+
+def _reached(req: _Carried) -> str:
+    """The authority at which the connection has reached us, whatever its requests say."""
+    host, port = req.scope.get("server") or ("localhost", None)
+    if port is None:
+        return "localhost"
+    shown = f"[{host}]" if ":" in host else host
+    return shown if port == {"http": 80, "https": 443}.get(req.scheme) else f"{shown}:{port}"
 
 
 class _Carried(falcon.asgi.Request):

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+
+#: what goes into links and headers: whoever sends anything else is answered as if they had not
+_HOST = re.compile(r"[A-Za-z0-9._~%:\[\]-]{1,255}")
+_PREFIX = re.compile(r"(?:/[A-Za-z0-9._~%-]+)*")
+_LONGEST_PREFIX = 255
 
 
 def root(headers: Mapping[str, str], scheme: str, host: str) -> str:
@@ -12,9 +18,13 @@ def root(headers: Mapping[str, str], scheme: str, host: str) -> str:
     the first in each header; `X-Forwarded-*` is taken before `Forwarded` (RFC 7239).
     """
     told = _forwarded(headers.get("forwarded", ""))
-    scheme = _first(headers.get("x-forwarded-proto")) or told.get("proto", "") or scheme
-    host = _first(headers.get("x-forwarded-host")) or told.get("host", "") or headers.get("host") or host
-    return f"{scheme}://{host}{headers.get('x-forwarded-prefix', '').rstrip('/')}"
+    said = (_first(headers.get("x-forwarded-proto")) or told.get("proto", "")).lower()
+    scheme = said if said in ("http", "https") else scheme
+    hosts = (_first(headers.get("x-forwarded-host")), told.get("host", ""), headers.get("host", ""))
+    host = next((one for one in hosts if _HOST.fullmatch(one)), host)
+    prefix = headers.get("x-forwarded-prefix", "").rstrip("/")
+    sane = len(prefix) <= _LONGEST_PREFIX and _PREFIX.fullmatch(prefix) is not None
+    return f"{scheme}://{host}{prefix if sane else ''}"
 
 
 def _first(text: str | None) -> str:

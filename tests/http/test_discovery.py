@@ -143,6 +143,26 @@ async def test_links_carry_what_the_client_sees_behind_a_proxy(cloud: Client) ->
     assert answer.headers["location"] == expected
 
 
+@pytest.mark.parametrize("said", ['a"b', "é", "a b", "a/b", "<x>", "h" * 300, ""])
+@pytest.mark.parametrize(
+    "template",
+    [
+        {"Host": "{0}"},
+        {"X-Forwarded-Host": "{0}"},
+        {"X-Forwarded-Proto": "{0}"},
+        {"X-Forwarded-Proto": "javascript"},
+        {"X-Forwarded-Prefix": "/?{0}"},
+        {"Forwarded": 'host="{0}";proto={0}'},
+    ],
+)
+async def test_what_is_no_place_is_in_no_link(cloud: Client, template: dict[str, str], said: str) -> None:
+    headers = {name: value.format(said) for name, value in template.items()}
+    plain = "http://cloud.test/identity/v3/"
+    assert (await cloud.request("GET", "/identity", headers=headers)).headers["location"] == plain
+    refused = await cloud.request("GET", "/identity/v3/users", headers=headers)
+    assert refused.headers["www-authenticate"].startswith('Keystone uri="http://cloud.test')
+
+
 async def test_the_versioned_api_keeps_its_unknown_paths(cloud: Client) -> None:
     """Its sink wins over that of the shorter prefix: an unknown path there echoes the microversion."""
     answer = await cloud.request("GET", "/compute/v2.1/nothing", token="member")
