@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kilostack.identity.api.federation_schemas import MAPPING_RULES
 from kilostack.identity.model.federation_claims import assertion_of
 from kilostack.identity.model.federation_rules import (
-    SCHEMA_VERSIONS,
     Mapped,
     MappedDomain,
     MappedGroup,
@@ -203,7 +203,7 @@ _RULES = st.lists(
     st.fixed_dictionaries({"local": st.lists(_LOCAL, max_size=3), "remote": st.lists(_REMOTE, max_size=3)}), max_size=3
 )
 _ASSERTIONS = st.dictionaries(_NAMES, st.lists(_TEXTS, max_size=3).map(tuple))
-_VERSIONS = st.sampled_from(SCHEMA_VERSIONS)
+_VERSIONS = st.sampled_from(sorted(MAPPING_RULES))
 
 
 def _outcome(rules: Any, version: str, said: Any) -> Mapped | str:
@@ -221,8 +221,9 @@ def test_any_rules_map_or_are_refused_and_always_the_same(rules: Any, version: s
 
 @_untimed
 @given(_JSON, _VERSIONS, _ASSERTIONS)
-def test_what_are_no_rules_at_all_is_refused(rules: Any, version: str, said: Any) -> None:
-    _outcome(rules, version, said)
+def test_what_are_no_rules_at_all_gives_nobody_anything(rules: Any, version: str, said: Any) -> None:
+    """They come from the database: what the schema refuses today may have been taken once."""
+    assert isinstance(_outcome(rules, version, said), str)
 
 
 def _kept(condition: dict[str, Any], said: tuple[str, ...]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from kilostack.core.token import Claims
-from kilostack.identity.app.taking import made_of, made_of_implication, made_of_membership, made_of_roles
+from kilostack.identity.app.taking import made_of, made_of_implication, made_of_roles
 from kilostack.identity.model.assignments import Assignment, Place
 from kilostack.identity.store import tokens
 from kilostack.store.database import Tx
@@ -82,17 +82,6 @@ async def test_assignments(site: Site, seed: int) -> None:
         ended = set(await site.db.read(lambda tx, taken=taken: made_of(tx, taken)))
         left = [one for one in world.assignments if one not in taken]
         _check(world, _replace(world, assignments=left), ended, taken)
-
-
-@pytest.mark.parametrize("seed", range(25))
-async def test_memberships(site: Site, seed: int) -> None:
-    world = drawn(seed)
-    await site.db.write(lambda tx: fill(tx, world))
-    for member in world.members:
-        ended = set(await site.db.read(lambda tx, one=member: made_of_membership(tx, one.group_id, [one.user_id])))
-        left = [one for one in world.members if one != member]
-        given = [one for one in world.assignments if one.actor_id == member.group_id]
-        _check(world, _replace(world, members=left), ended, given)
 
 
 @pytest.mark.parametrize("seed", range(25))

@@ -10,7 +10,18 @@ from kilostack.http.messages import Request, Response
 from kilostack.http.routes import Route
 from kilostack.http.schemas import objects, wrapped
 from kilostack.identity.api.collections import page
-from kilostack.identity.api.parts import ID, MAYBE_TEXT, NAME, Shown, links, show_time
+from kilostack.identity.api.parts import (
+    ID,
+    MAYBE_TEXT,
+    NAME,
+    NAMED_ROLES,
+    Shown,
+    links,
+    named_roles,
+    show_access_rule,
+    show_end,
+    show_options,
+)
 from kilostack.identity.api.queries import asked
 from kilostack.identity.app.access_rules import AccessRules, WantedRule
 from kilostack.identity.app.application_credentials import ApplicationCredentials, Full
@@ -27,7 +38,6 @@ _METHODS = ["DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"]
 _FILTERS = {name: column for name, column in APPLICATION_CREDENTIAL_LIST.filters.items() if name != "user_id"}
 _RULE_FILTERS = {name: column for name, column in ACCESS_RULE_LIST.filters.items() if name != "user_id"}
 
-_ROLE = objects({"id": ID, "name": NAME}) | {"minProperties": 1, "maxProperties": 1}
 _RULE = objects(
     {
         "id": ID,
@@ -49,7 +59,7 @@ APPLICATION_CREDENTIAL = wrapped(
             "unrestricted": {"type": ["boolean", "null"]},
             "project_id": {"type": "string"},
             "system": {"type": ["string", "null"]},
-            "roles": {"type": "array", "items": _ROLE},
+            "roles": NAMED_ROLES,
             "access_rules": {"type": "array", "items": _RULE},
         },
         ["name"],
@@ -67,16 +77,12 @@ def show_application_credential(full: Full, base: str) -> Shown:
         "user_id": record.user_id,
         "system": None,
         "roles": [_show_role(role) for role in full.roles],
-        # alone among identity's times it has no zone
-        "expires_at": None if record.expires_at is None else show_time(record.expires_at).removesuffix("Z"),
+        "expires_at": show_end(record.expires_at),
         "unrestricted": record.unrestricted,
         "links": links(base, f"users/{record.user_id}/application_credentials", record.id),
     }
     if full.access_rules is not None:
-        shown["access_rules"] = [
-            {"id": rule.id, "service": rule.service, "path": rule.path, "method": rule.method}
-            for rule in full.access_rules
-        ]
+        shown["access_rules"] = [show_access_rule(rule) for rule in full.access_rules]
     return shown
 
 
@@ -86,19 +92,13 @@ def _show_role(role: Role) -> Shown:
         "name": role.name,
         "domain_id": role.domain_id or None,
         "description": role.description,
-        "options": {} if role.immutable is None else {"immutable": role.immutable},
+        "options": show_options(role.immutable),
     }
 
 
-def show_access_rule(rule: UserRule, base: str) -> Shown:
-    return {
-        "id": rule.id,
-        "service": rule.service,
-        "path": rule.path,
-        "method": rule.method,
-        # where upstream says that it is, although nothing answers there
-        "links": links(base, "access_rules", rule.id),
-    }
+def _show_rule(rule: UserRule, base: str) -> Shown:
+    # the link is where upstream says that it is, although nothing answers there
+    return show_access_rule(rule) | {"links": links(base, "access_rules", rule.id)}
 
 
 class ApplicationCredentialsApi:
@@ -131,7 +131,7 @@ class ApplicationCredentialsApi:
         wanted = WantedCredential(
             name=given["name"],
             description=given.get("description"),
-            roles=tuple((role.get("id", ""), role.get("name", "")) for role in given.get("roles", ())),
+            roles=named_roles(given.get("roles", ())),
             secret=given.get("secret"),
             unrestricted=given.get("unrestricted"),
             expires_at=_time(given.get("expires_at")),
@@ -176,13 +176,13 @@ class AccessRulesApi:
     async def _list(self, request: Request) -> Response:
         user_id, ask = request.params["record_id"], asked(request, _RULE_FILTERS)
         found = await self._rules.page(request.ctx, await self._tokens.caller(request.token), user_id, ask)
-        shown = [show_access_rule(rule, request.base) for rule in found]
+        shown = [_show_rule(rule, request.base) for rule in found]
         return Response(200, page(request, f"/users/{user_id}/access_rules", "access_rules", shown, ask.limit))
 
     async def _show(self, request: Request) -> Response:
         claims = await self._tokens.caller(request.token)
         found = await self._rules.show(request.ctx, claims, request.params["record_id"], request.params["rule_id"])
-        return Response(200, {"access_rule": show_access_rule(found, request.base)})
+        return Response(200, {"access_rule": _show_rule(found, request.base)})
 
     async def _delete(self, request: Request) -> Response:
         claims = await self._tokens.caller(request.token)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kilostack.http.messages import Request, Response
 from kilostack.http.routes import Route
 from kilostack.identity.api.collections import CollectionApi, page
-from kilostack.identity.api.parts import ID, MAYBE_TEXT, NAME, Shown, links, pair, show_time
+from kilostack.identity.api.parts import ID, MAYBE_TEXT, NAME, Shown, links, pair, show_end
 from kilostack.identity.api.queries import asked
 from kilostack.identity.api.users import QUERY, show_user
 from kilostack.identity.app.ground import Ground
@@ -26,11 +26,6 @@ def show_group(record: Group, base: str) -> Shown:
         "description": record.description,
         "links": links(base, "groups", record.id),
     }
-
-
-def _end(micros: int | None) -> str | None:
-    """Like the expiry of passwords it has no zone."""
-    return None if micros is None else show_time(micros).removesuffix("Z")
 
 
 class MembersApi:
@@ -58,7 +53,7 @@ class MembersApi:
     async def _groups(self, request: Request) -> Response:
         user_id, ask = request.params["record_id"], asked(request, {"name": "name"})
         found = await self._members.groups_of(request.ctx, user_id, ask)
-        shown = [show_group(record, request.base) | {"membership_expires_at": _end(end)} for record, end in found]
+        shown = [show_group(record, request.base) | {"membership_expires_at": show_end(end)} for record, end in found]
         return Response(200, page(request, f"/users/{user_id}/groups", "groups", shown, ask.limit))
 
     async def _check(self, request: Request) -> Response:

@@ -12,10 +12,9 @@ from kilostack.http.messages import Request, Response
 from kilostack.http.routes import Route
 from kilostack.http.schemas import Schema, objects
 from kilostack.identity.api.collections import CollectionApi, page
-from kilostack.identity.api.parts import MAYBE_TEXT, Shown, links, show_time
+from kilostack.identity.api.parts import MAYBE_TEXT, NAMED_ROLES, Shown, links, named_roles, show_time
 from kilostack.identity.api.queries import asked
 from kilostack.identity.api.roles import show_role
-from kilostack.identity.api.trusts import ROLES
 from kilostack.identity.app.ground import Ground
 from kilostack.identity.app.oauth1 import AccessTokens, Consumers, Granted, Handshake, Secrets
 from kilostack.identity.app.proof import expecting
@@ -27,7 +26,7 @@ from kilostack.identity.model.roles import Role
 _FIELDS = {"description": MAYBE_TEXT}
 _CREATE = Schema(objects(_FIELDS, extra=True))
 _CHANGE = Schema(objects(_FIELDS, extra=True) | {"minProperties": 1, "not": {"required": ["secret"]}})
-_ROLES = Schema(ROLES)
+_ROLES = Schema(NAMED_ROLES)
 
 
 class ConsumersApi(CollectionApi[Consumer]):
@@ -87,7 +86,7 @@ class HandshakeApi:
             request.ctx,
             await self._tokens.caller(request.token),
             request.params["request_token_id"],
-            tuple((role.get("id", ""), role.get("name", "")) for role in roles),
+            named_roles(roles),
         )
         return Response(200, {"token": {"oauth_verifier": verifier}})
 

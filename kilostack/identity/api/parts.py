@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from kilostack.core.access_rules import AccessRule
 from kilostack.http.schemas import Schema, objects, wrapped
+from kilostack.identity.model.access_rules import UserRule
 
 NAME = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"\S"}
 
@@ -28,10 +31,6 @@ BOOLEAN = {"type": "boolean"}
 PASSWORD_TEXT = {"type": ["string", "null"], "minLength": 1, "maxLength": 4096}
 
 
-#: options change what an account may do: one that is not known here must not be taken silently
-NO_OPTIONS = {"type": "object", "maxProperties": 0}
-
-
 #: of what can be protected against changes; null takes the protection's trace away
 IMMUTABLE_OPTIONS = {
     "type": "object",
@@ -47,9 +46,6 @@ TAGS = {"type": "array", "items": TAG, "uniqueItems": True, "maxItems": 80}
 
 
 URL = {"type": "string", "minLength": 1, "maxLength": 8192, "pattern": "^https?://[^/]"}
-
-
-REGION_ID = {"type": "string", "minLength": 1, "maxLength": 255}
 
 
 MAYBE_REGION = {"type": ["string", "null"], "minLength": 1, "maxLength": 255}
@@ -68,6 +64,33 @@ def show_time(micros: int) -> str:
     """As identity shows times: with microseconds and a Z."""
     moment = datetime.fromtimestamp(micros // 1_000_000, UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{micros % 1_000_000:06d}Z"
+
+
+def show_end(micros: int | None) -> str | None:
+    """When something ends, of users, memberships and application credentials: without a zone; None for never."""
+    return None if micros is None else show_time(micros).removesuffix("Z")
+
+
+def show_options(immutable: bool | None) -> Shown:
+    """The options of what can be protected against changes."""
+    return {} if immutable is None else {"immutable": immutable}
+
+
+def show_access_rule(rule: AccessRule | UserRule) -> Shown:
+    """A rule as a part of something else."""
+    return {"id": rule.id, "service": rule.service, "path": rule.path, "method": rule.method}
+
+
+#: roles that a request names, each by its id or its name
+NAMED_ROLES = {
+    "type": "array",
+    "items": objects({"id": ID, "name": NAME}) | {"minProperties": 1, "maxProperties": 1},
+}
+
+
+def named_roles(given: Iterable[Mapping[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Such roles as (id, name) pairs of which one is empty."""
+    return tuple((role.get("id", ""), role.get("name", "")) for role in given)
 
 
 def links(base: str, plural: str, record_id: str) -> Shown:

@@ -22,6 +22,7 @@ from kilostack.identity.api.parts import (
     Shown,
     links,
     pair,
+    show_options,
 )
 from kilostack.identity.api.queries import is_asked
 from kilostack.identity.app.domains import Domains
@@ -78,7 +79,7 @@ def show_domain(record: Domain, base: str) -> Shown:
         "description": record.description,
         "enabled": record.enabled,
         "tags": record.tags,
-        "options": _options(record),
+        "options": show_options(record.immutable),
         "links": links(base, "domains", record.id),
     }
 
@@ -94,13 +95,9 @@ def show_project(record: Project, base: str) -> Shown:
         "enabled": record.enabled,
         "is_domain": record.is_domain,
         "tags": record.tags,
-        "options": _options(record),
+        "options": show_options(record.immutable),
         "links": links(base, "projects", record.id),
     }
-
-
-def _options(record: Domain | Project) -> Shown:
-    return {} if record.immutable is None else {"immutable": record.immutable}
 
 
 class ProjectsApi(CollectionApi[Project]):

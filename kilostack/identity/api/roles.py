@@ -6,9 +6,8 @@ from typing import Any
 
 from kilostack.http.messages import Request, Response
 from kilostack.http.routes import Route
-from kilostack.http.schemas import objects
 from kilostack.identity.api.collections import CollectionApi
-from kilostack.identity.api.parts import MAYBE_ID, MAYBE_TEXT, NAME, Shown, links, pair
+from kilostack.identity.api.parts import IMMUTABLE_OPTIONS, MAYBE_ID, MAYBE_TEXT, NAME, Shown, links, pair, show_options
 from kilostack.identity.app.ground import Ground
 from kilostack.identity.app.roles import ImpliedRoles, Inference, Roles
 from kilostack.identity.model.roles import Role
@@ -19,7 +18,7 @@ ROLE = pair(
         "name": NAME,
         "description": MAYBE_TEXT,
         "domain_id": MAYBE_ID,
-        "options": objects({"immutable": {"type": ["boolean", "null"]}}),
+        "options": IMMUTABLE_OPTIONS,
     },
     ["name"],
 )
@@ -32,7 +31,7 @@ def show_role(record: Role, base: str) -> Shown:
         "name": record.name,
         "domain_id": record.domain_id or None,
         "description": record.description,
-        "options": {} if record.immutable is None else {"immutable": record.immutable},
+        "options": show_options(record.immutable),
         "links": links(base, "roles", record.id),
     }
 

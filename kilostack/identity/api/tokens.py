@@ -14,7 +14,7 @@ from kilostack.http.routes import Route
 from kilostack.identity.api.auth_requests import AuthRequest, auth_request
 from kilostack.identity.api.collections import page
 from kilostack.identity.api.oauth1 import signed_part
-from kilostack.identity.api.parts import Shown, show_time
+from kilostack.identity.api.parts import Shown, show_access_rule, show_end, show_time
 from kilostack.identity.api.projects import show_domain, show_project
 from kilostack.identity.api.queries import FALSE, TRUE
 from kilostack.identity.app.assignments import domains_with_roles, effective_roles, projects_with_roles
@@ -170,9 +170,7 @@ def show_token(claims: Claims) -> Shown:
             "domain": {"id": claims.user_domain_id, "name": claims.user_domain_name},
             "id": claims.user_id,
             "name": claims.user_name,
-            "password_expires_at": (
-                None if claims.password_expires_at is None else show_time(claims.password_expires_at).removesuffix("Z")
-            ),
+            "password_expires_at": show_end(claims.password_expires_at),
         },
         "audit_ids": claims.audit_ids,
         "expires_at": show_time(claims.expires_at),
@@ -216,10 +214,7 @@ def show_token(claims: Claims) -> Shown:
             "restricted": not claims.unrestricted,
         }
         if claims.access_rules:
-            shown["application_credential"]["access_rules"] = [
-                {"id": rule.id, "service": rule.service, "path": rule.path, "method": rule.method}
-                for rule in claims.access_rules
-            ]
+            shown["application_credential"]["access_rules"] = [show_access_rule(rule) for rule in claims.access_rules]
     return shown
 
 

@@ -11,7 +11,7 @@ from kilostack.http.messages import Request, Response
 from kilostack.http.routes import Route
 from kilostack.http.schemas import objects, wrapped
 from kilostack.identity.api.collections import page
-from kilostack.identity.api.parts import ID, NAME, Shown, links, show_time
+from kilostack.identity.api.parts import NAMED_ROLES, Shown, links, named_roles, show_time
 from kilostack.identity.api.queries import asked
 from kilostack.identity.api.roles import show_role
 from kilostack.identity.app.ground import Ground
@@ -23,11 +23,6 @@ from kilostack.identity.store.trusts import TRUST_LIST
 #: more is no use, and would not fit the column
 _MOST_USES = 2**53
 _MAYBE_TEXT = {"type": ["string", "null"], "maxLength": 64}
-
-ROLES = {
-    "type": "array",
-    "items": objects({"id": ID, "name": NAME}) | {"minProperties": 1, "maxProperties": 1},
-}
 
 TRUST = wrapped(
     "trust",
@@ -42,7 +37,7 @@ TRUST = wrapped(
             "allow_redelegation": {"type": ["boolean", "null"]},
             "redelegation_count": {"type": ["integer", "null"], "minimum": 0},
             "redelegated_trust_id": _MAYBE_TEXT,
-            "roles": ROLES,
+            "roles": NAMED_ROLES,
         },
         ["trustor_user_id", "trustee_user_id", "impersonation"],
         extra=True,
@@ -144,7 +139,7 @@ def _wanted(given: dict[str, Any]) -> Wanted:
         trustee_user_id=given["trustee_user_id"],
         impersonation=given["impersonation"],
         project_id=given.get("project_id") or None,
-        roles=tuple((role.get("id", ""), role.get("name", "")) for role in given.get("roles", ())),
+        roles=named_roles(given.get("roles", ())),
         expires_at=_time(given.get("expires_at")),
         remaining_uses=given.get("remaining_uses"),
         allow_redelegation=bool(given.get("allow_redelegation")),

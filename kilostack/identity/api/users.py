@@ -9,17 +9,7 @@ from kilostack.http.messages import Request, Response
 from kilostack.http.routes import Route
 from kilostack.http.schemas import Schema, objects, wrapped
 from kilostack.identity.api.collections import CollectionApi, page
-from kilostack.identity.api.parts import (
-    BOOLEAN,
-    ID,
-    MAYBE_TEXT,
-    NAME,
-    PASSWORD_TEXT,
-    Shown,
-    links,
-    pair,
-    show_time,
-)
+from kilostack.identity.api.parts import BOOLEAN, ID, MAYBE_TEXT, NAME, PASSWORD_TEXT, Shown, links, pair, show_end
 from kilostack.identity.api.projects import show_project
 from kilostack.identity.app.federated_identities import FILTERS as FEDERATED
 from kilostack.identity.app.ground import Ground
@@ -83,18 +73,13 @@ def show_user(record: User, base: str) -> Shown:
         "name": record.name,
         "domain_id": record.domain_id,
         "enabled": record.enabled,
-        "password_expires_at": _expiry(record),
+        "password_expires_at": show_end(record.password_expires_at),
         "options": record.options,
         "links": links(base, "users", record.id),
     }
     if record.default_project_id is not None:
         shown["default_project_id"] = record.default_project_id
     return shown
-
-
-def _expiry(record: User) -> str | None:
-    """Alone with the expiry of application credentials it has no zone."""
-    return None if record.password_expires_at is None else show_time(record.password_expires_at).removesuffix("Z")
 
 
 def show_identities(identities: list[FederatedUser]) -> list[Shown]:

@@ -40,14 +40,6 @@ async def made_of(tx: Tx, given: Iterable[Assignment]) -> list[str]:
     return [*await _lost_by_users(tx, change, members, below), *_lost_by_groups(change, below)]
 
 
-async def made_of_membership(tx: Tx, group_id: str, user_ids: Iterable[str]) -> list[str]:
-    """Subjects of the tokens that end when users leave a group."""
-    implied = await implied_roles(tx)
-    given = await ASSIGNMENTS.where(tx, actor_id=group_id, actor_kind="group")
-    change = _Change(given, lambda one: one.actor_id != group_id, implied, implied)
-    return await _lost_by_users(tx, change, {group_id: list(user_ids)}, await _below(tx, given))
-
-
 async def made_of_roles(tx: Tx, role_ids: Collection[str]) -> list[str]:
     """Subjects of the tokens that end when roles are deleted."""
     pairs = await IMPLICATIONS.where(tx)

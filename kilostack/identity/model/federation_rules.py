@@ -14,7 +14,6 @@ from typing import Any, Literal
 
 import msgspec
 
-SCHEMA_VERSIONS = ("1.0", "2.0", "3.0")
 #: from this version on the domain of a rule is that of its user and projects, too
 HONORS_DOMAIN = "2.0"
 #: from this version on roles on projects that are not mapped any more are taken away

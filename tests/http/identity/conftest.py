@@ -24,6 +24,7 @@ from kilostack.store.database import Database
 from kilostack.wire.calls import LocalCalls
 from tests.conftest import MakeDatabase
 from tests.http.cloud import Answer, Client, client
+from tests.waiting import until
 
 ADMIN, DEMO = "admin-password", "demo-password"
 #: tests log in all the time, and what a hash costs is tested where passwords are
@@ -83,6 +84,14 @@ class IdentityCloud:
 
     async def demo(self) -> str:
         return await self.token("demo", DEMO, "demo")
+
+    async def ended(self, token: str) -> None:
+        """Wait until every process refuses the token: asked as other services ask, through the verifier alone."""
+
+        async def is_refused() -> bool:
+            return (await self.ask("GET", "/auth/projects", token)).status == 401
+
+        await until(is_refused, 5)
 
     async def id_of(self, plural: str, name: str) -> str:
         """The id of a thing that has this name."""

@@ -56,9 +56,7 @@ class _Scene:
 
     async def ends(self, token: str) -> None:
         """Wait until it is refused; fails when that takes long."""
-        async with self.cloud.world.timeout(5):
-            while await self.works(token):
-                await self.cloud.world.sleep(0)
+        await self.cloud.ended(token)
 
 
 async def _scene(cloud: IdentityCloud) -> _Scene:

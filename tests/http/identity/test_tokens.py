@@ -23,13 +23,6 @@ async def _works(cloud: IdentityCloud, token: str) -> bool:
         return (await cloud.ask("GET", "/auth/projects", token)).status == 200
 
 
-async def _ends(cloud: IdentityCloud, token: str) -> None:
-    """Wait until every process refuses the token."""
-    async with cloud.world.timeout(5):
-        while await _works(cloud, token):
-            await cloud.world.sleep(0)
-
-
 async def test_its_bearer_an_admin_and_a_service_may_look(cloud: IdentityCloud) -> None:
     demo, admin = await cloud.demo(), await cloud.admin()
     issued = await cloud.log_in("demo", DEMO, on_project("demo"))
@@ -66,7 +59,7 @@ async def test_a_deleted_token_ends_everywhere_and_alone(cloud: IdentityCloud) -
     admin, one, two = await cloud.admin(), await cloud.demo(), await cloud.demo()
     assert (await _look(cloud, one, one, "DELETE")).status == 204
     assert (await _look(cloud, admin, one)).status == 404
-    await _ends(cloud, one)
+    await cloud.ended(one)
     assert await _works(cloud, two)
     body = {"auth": {"identity": {"methods": ["token"], "token": {"id": one}}}}
     assert (await cloud.ask("POST", "/auth/tokens", json=body)).status == 404
@@ -109,7 +102,7 @@ async def test_what_ends_tokens(cloud: IdentityCloud, change: Any) -> None:
     assert await _works(cloud, demo)
     await change(cloud, admin)
     assert (await _look(cloud, admin, demo)).status == 404
-    await _ends(cloud, demo)
+    await cloud.ended(demo)
     assert await _works(cloud, admin)
     assert (await cloud.log_in("demo", DEMO, on_project("demo"))).status == 401
 
@@ -120,7 +113,7 @@ async def test_what_was_given_back_works_with_new_tokens_only(cloud: IdentityClo
     for enabled in (False, True):
         await cloud.ask("PATCH", path, admin, json={"user": {"enabled": enabled}})
     new = await cloud.demo()
-    await _ends(cloud, old)
+    await cloud.ended(old)
     assert await _works(cloud, new)
     assert (await _look(cloud, admin, old)).status == 404
     assert (await _look(cloud, admin, new)).status == 200
@@ -138,7 +131,7 @@ async def test_a_disabled_domain_ends_its_users_and_projects(cloud: IdentityClou
     token = (await cloud.ask("POST", "/auth/tokens", json=asked)).headers["x-subject-token"]
     assert await _works(cloud, token)
     await cloud.ask("PATCH", f"/domains/{domain}", admin, json={"domain": {"enabled": False}})
-    await _ends(cloud, token)
+    await cloud.ended(token)
     assert (await cloud.ask("POST", "/auth/tokens", json=asked)).status == 401
 
 
@@ -150,7 +143,7 @@ async def test_a_deleted_role_ends_the_tokens_that_have_it(cloud: IdentityCloud)
     await cloud.ask("PUT", f"/projects/{project}/users/{user}/roles/{role}", admin)
     having = await cloud.demo()
     assert (await cloud.ask("DELETE", f"/roles/{role}", admin)).status == 204
-    await _ends(cloud, having)
+    await cloud.ended(having)
     assert await _works(cloud, without)
 
 
@@ -164,7 +157,7 @@ async def test_users_change_their_own_password(cloud: IdentityCloud) -> None:
     assert await change("wrong", "new") == 401
     assert await change(DEMO, DEMO) == 400
     assert await change(DEMO, "new") == 204
-    await _ends(cloud, token)
+    await cloud.ended(token)
     assert (await cloud.log_in("demo", DEMO)).status == 401
     assert (await cloud.log_in("demo", "new")).status == 201
     body = {"user": {"original_password": "a", "password": "b"}}
@@ -226,7 +219,7 @@ async def test_application_credentials(cloud: IdentityCloud) -> None:
         assert "Using a delegated token to create another token" in refused.json()["error"]["message"]
 
     assert (await cloud.ask("DELETE", f"{path}/{credential_id}", demo)).status == 204
-    await _ends(cloud, robot)
+    await cloud.ended(robot)
     assert (await _by_credential(cloud, by_name)).status == 401
     assert (await cloud.ask("GET", f"{path}/{credential_id}", demo)).status == 404
 
@@ -336,7 +329,7 @@ async def test_a_chain_ends_with_its_first_token(cloud: IdentityCloud) -> None:
     assert await holding(first, second, third) == [True, False, True]
     assert (await _look(cloud, admin, first, "DELETE")).status == 204
     assert await holding(first, third) == [False, False]
-    await _ends(cloud, third)
+    await cloud.ended(third)
     first = (await cloud.log_in("demo", DEMO, "unscoped")).headers["x-subject-token"]
     second = await made_from(first, "demo")
     alone = await cloud.ask("DELETE", "/auth/tokens?cascade=false", first, headers={"X-Subject-Token": first})
@@ -377,7 +370,7 @@ async def test_all_tokens_of_a_user_at_once(cloud: IdentityCloud) -> None:
         assert (await cloud.ask("DELETE", f"/users/{user}/tokens", asker or one)).status == 204
         for token in (one, two):
             assert (await _look(cloud, admin, token)).status == 404
-            await _ends(cloud, token)
+            await cloud.ended(token)
     demo = await cloud.demo()
     other = await cloud.id_of("users", "admin")
     for where, asker, status in ((other, demo, 403), ("nobody", demo, 403), ("nobody", admin, 404)):

@@ -13,7 +13,6 @@ ANY_SCOPE: tuple[str, ...] = ()
 ADMIN = "rule:admin_required"
 VIEWER = "rule:admin_required or rule:system_reader"
 USER_READER = "rule:admin_required or rule:system_reader or (role:reader and domain_id:%(target.user.domain_id)s)"
-PROJECT_MANAGER = "rule:admin_required or (role:manager and domain_id:%(target.project.domain_id)s)"
 USER_MANAGER = "rule:admin_required or (role:manager and domain_id:%(target.user.domain_id)s)"
 OWNER_VIEWER = "rule:admin_required or rule:system_reader or rule:owner"
 
