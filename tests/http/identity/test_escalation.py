@@ -174,7 +174,13 @@ async def test_nobody_gets_more(scene: _Scene, user: str, scope: Any, attempts: 
 
 async def test_nobody_changes_themselves(scene: _Scene) -> None:
     token = await scene.token("ann", {"project": {"id": "{works}"}})
-    changes: list[Any] = [{"enabled": True}, {"domain_id": "{far}"}, {"password": "n"}, {"options": {}}, {"name": "root"}]
+    changes: list[Any] = [
+        {"enabled": True},
+        {"domain_id": "{far}"},
+        {"password": "n"},
+        {"options": {}},
+        {"name": "root"},
+    ]
     for change in changes:
         answer = await scene.tried(token, ("PATCH", "/users/{ann}", {"user": change}))
         assert answer.status == 403, (change, answer.body)
