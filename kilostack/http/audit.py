@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from contextlib import suppress
 from typing import Any
 
@@ -22,6 +23,7 @@ from kilostack.store import audit as store
 from kilostack.store.database import Database, Tx
 
 _LOG = logging.getLogger("kilostack.audit")
+_FIELD = re.compile(r"\{(\w+)[^}]*\}")
 _READS = frozenset({"GET", "HEAD"})
 _TOGETHER = 500
 _MOST_WAITING = 20_000
@@ -50,10 +52,13 @@ def record_of(api: Api, request: Request, response: Response, at: int) -> Record
         return None
     if not ctx.user_id and (not route.public or status == 429):
         return None
-    action = f"{request.method} {api.prefix}{route.path}"
+    # upstream's names of the fields tell what each is the id of
+    shown = route.shown or route.path
+    action = f"{request.method} {api.prefix}{shown}"
     if (verb := request.facts.get("action")) is not None:
         action += f" {verb}"
-    target = {name: value[:_LONGEST] for name, value in request.params.items()}
+    fields = zip(_FIELD.findall(shown), request.params.values(), strict=False)
+    target = {name: value[:_LONGEST] for name, value in fields}
     if status < 300 and request.method == "POST":
         target |= _made(response.body)
     return Record(

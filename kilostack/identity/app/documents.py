@@ -36,6 +36,12 @@ def check_fixed(current: str, document: dict[str, Any], name: str, shown: str) -
         raise BadRequest(f"Cannot change {shown}.", field=name)
 
 
+def check_own_id(record_id: str, document: dict[str, Any]) -> None:
+    """Raise `BadRequest` when a document gives another id than the record's; of these kinds null is another one."""
+    if document.get("id", record_id) != record_id:
+        raise BadRequest("Cannot change ID", field="id")
+
+
 def check_mutable(immutable: bool | None, document: dict[str, Any], kind: str, record_id: str) -> None:
     """Raise `Forbidden` for a change of what is immutable; only to make it mutable is allowed, and nothing with it."""
     if not immutable:

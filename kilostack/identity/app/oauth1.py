@@ -12,7 +12,7 @@ from kilostack.core.errors import BadRequest, Forbidden, NotFound, Unauthenticat
 from kilostack.core.token import Claims, access_token_subject, consumer_subject
 from kilostack.identity.app.assignments import effective_roles
 from kilostack.identity.app.delegation import is_delegated
-from kilostack.identity.app.documents import extra
+from kilostack.identity.app.documents import check_own_id, extra
 from kilostack.identity.app.ground import Ground
 from kilostack.identity.app.proof import REJECTED
 from kilostack.identity.app.resources import Resources
@@ -79,8 +79,7 @@ class Consumers(Resources[Consumer]):
         )
 
     def changed(self, record: Consumer, document: dict[str, Any]) -> Consumer:
-        if document.get("id", record.id) != record.id:
-            raise BadRequest("Cannot change ID", field="id")
+        check_own_id(record.id, document)
         return _replace(
             record,
             description=document.get("description", record.description),

@@ -10,7 +10,7 @@ import msgspec
 from kilostack.core.context import Context
 from kilostack.core.errors import BadRequest, Forbidden
 from kilostack.core.token import project_subject
-from kilostack.identity.app.documents import check_mutable, check_removable, extra, immutable_after, made_up
+from kilostack.identity.app.documents import check_mutable, check_own_id, check_removable, extra, immutable_after, made_up
 from kilostack.identity.app.domains import KNOWN, Domains, changes
 from kilostack.identity.app.ground import Ground
 from kilostack.identity.app.removal import remove_projects
@@ -81,8 +81,7 @@ class Projects(Resources[Project]):
         )
 
     def changed(self, record: Project, document: dict[str, Any]) -> Project:
-        if document.get("id", record.id) != record.id:
-            raise BadRequest("Cannot change ID", field="id")
+        check_own_id(record.id, document)
         if "domain_id" in document and (document["domain_id"] or "") != record.domain_id:
             raise BadRequest("Cannot change Domain ID", field="domain_id")
         check_mutable(record.immutable, document, "domain" if record.is_domain else "project", record.id)

@@ -10,7 +10,7 @@ import msgspec
 from kilostack.core.context import Context
 from kilostack.core.errors import BadRequest, Conflict, Duplicate, Forbidden, NotFound
 from kilostack.core.token import role_subject
-from kilostack.identity.app.documents import check_mutable, check_removable, extra, immutable_after
+from kilostack.identity.app.documents import check_mutable, check_own_id, check_removable, extra, immutable_after
 from kilostack.identity.app.ground import Ground
 from kilostack.identity.app.resources import Resources
 from kilostack.identity.app.taking import made_of_implication, made_of_roles
@@ -44,8 +44,7 @@ class Roles(Resources[Role]):
         )
 
     def changed(self, record: Role, document: dict[str, Any]) -> Role:
-        if document.get("id", record.id) != record.id:
-            raise BadRequest("Cannot change ID", field="id")
+        check_own_id(record.id, document)
         check_mutable(record.immutable, document, "role", record.id)
         if (document.get("domain_id", record.domain_id) or "") != record.domain_id:
             raise BadRequest("Update of `domain_id` is not allowed.", field="domain_id")

@@ -48,7 +48,7 @@ def test_what_a_user_did_is_told(busy: SimulatedCloud) -> None:
         (f"POST {TOKENS}", 201, "success"),
         (f"POST {NETWORK}/networks", 201, "success"),
         (f"DELETE {NETWORK}/networks/{{id}}", 204, "success"),
-        (f"DELETE {IDENTITY}/users/{{record_id}}", 403, "denied"),
+        (f"DELETE {IDENTITY}/users/{{user_id}}", 403, "denied"),
         (f"POST {TOKENS}", 401, "denied"),
     ]
     made, removed = _list(busy, "--target", ids["network"])
