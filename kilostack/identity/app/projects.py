@@ -10,7 +10,14 @@ import msgspec
 from kilostack.core.context import Context
 from kilostack.core.errors import BadRequest, Forbidden
 from kilostack.core.token import project_subject
-from kilostack.identity.app.documents import check_mutable, check_own_id, check_removable, extra, immutable_after, made_up
+from kilostack.identity.app.documents import (
+    check_mutable,
+    check_own_id,
+    check_removable,
+    extra,
+    immutable_after,
+    made_up,
+)
 from kilostack.identity.app.domains import KNOWN, Domains, changes
 from kilostack.identity.app.ground import Ground
 from kilostack.identity.app.removal import remove_projects
