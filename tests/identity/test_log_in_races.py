@@ -7,13 +7,14 @@ import asyncio
 import msgspec
 import pytest
 
-from kilostack.core.errors import Forbidden, Unauthenticated
+from kilostack.core.errors import Forbidden, NotFound, Unauthenticated
 from kilostack.core.secret import Secret
 from kilostack.core.vault import Vault
 from kilostack.identity.app.ground import Ground, IdentityParts
 from kilostack.identity.app.methods.password import PasswordMethod
 from kilostack.identity.app.methods.totp import TotpMethod
 from kilostack.identity.app.passwords import Passwords
+from kilostack.identity.app.proof import Proof
 from kilostack.identity.app.receipts import Receipts
 from kilostack.identity.app.sign_in import SignIn
 from kilostack.identity.app.signing import Signing
@@ -85,6 +86,14 @@ async def test_a_hash_from_outside_is_never_verified_as_ours(site: Site) -> None
     for wrong in (None, "", "nonsense", kept[:-4], kept.replace("argon2id", "argon2i")):
         assert not await passwords.matches(Secret("right"), wrong)
     assert not await passwords.matches(Secret("Right"), kept)
+
+
+async def test_a_provider_that_goes_after_the_proof_vouches_for_nobody(site: Site, desk: tuple[SignIn, Tokens]) -> None:
+    user = await site.db.read(lambda tx: named_user(tx, "demo", "default"))
+    assert user is not None
+    proof = Proof(methods=("openid",), user_id=user.id, provider_id="acme", protocol_id="openid")
+    with pytest.raises(NotFound):
+        await desk[1].issue(proof, None)
 
 
 async def test_passcodes_guessed_at_once_are_counted_before_the_next_is_looked_at(site: Site) -> None:

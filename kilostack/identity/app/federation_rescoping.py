@@ -54,6 +54,8 @@ async def vouched(tx: Tx, claims: Claims, proof: Proof, default_minutes: int) ->
             claims, provider_id=parent.provider_id, protocol_id=parent.protocol_id, group_ids=kept
         )
     if proof.provider_id:
+        # again: it may have been disabled since it was asked, and that ended the tokens of then
+        await vouching(tx, proof.provider_id, proof.protocol_id)
         return msgspec.structs.replace(
             claims, provider_id=proof.provider_id, protocol_id=proof.protocol_id, group_ids=proof.group_ids
         )

@@ -75,6 +75,5 @@ class TotpMethod:
 
 async def _seeds(tx: Tx, named: Named) -> tuple[User | None, list[Credential]]:
     user = await found_user(tx, named)
-    if user is None:
-        return None, []
-    return user, await CREDENTIALS.where(tx, user_id=user.id, type=TOTP_TYPE)
+    # asked for nobody, too, so that it takes as long
+    return user, await CREDENTIALS.where(tx, user_id="" if user is None else user.id, type=TOTP_TYPE)
