@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import argon2
 import pytest
 from argon2.low_level import Type, verify_secret
@@ -9,7 +11,7 @@ from argon2.low_level import Type, verify_secret
 from kilostack.core.errors import Forbidden
 from kilostack.core.secret import Secret
 from kilostack.core.world import RealWorld
-from kilostack.identity.app.passwords import Attempts, Passwords
+from kilostack.identity.app.passwords import Attempts, HashCost, Passwords
 
 
 async def test_nobodys_hash_is_one_that_takes_the_same_work(world: RealWorld) -> None:
@@ -19,6 +21,18 @@ async def test_nobodys_hash_is_one_that_takes_the_same_work(world: RealWorld) ->
     assert argon2.extract_parameters(passwords.nobodys) == argon2.extract_parameters(kept)
     with pytest.raises(argon2.exceptions.VerifyMismatchError):
         verify_secret(passwords.nobodys.encode(), b"", Type.ID)
+
+
+async def test_an_address_that_sends_many_waits_for_itself(world: RealWorld) -> None:
+    passwords = Passwords(world, lambda size: b"s" * size, HashCost(1, 8))
+    order: list[str] = []
+
+    async def guess(address: str) -> None:
+        await passwords.matches(Secret("wrong"), None, address=address)
+        order.append(address)
+
+    await asyncio.gather(*(guess("many") for _ in range(40)), guess("one"))
+    assert order.index("one") < 6
 
 
 class Clock(RealWorld):

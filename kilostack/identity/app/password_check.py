@@ -39,7 +39,7 @@ class PasswordCheck:
         locked = user is not None and is_locked(self._rules, user, failures, ground.world.now())
         kept = None if user is None else user.password_hash
         # again when its turn has come: many guesses at once must not all pass the first look
-        right = await ground.passwords.matches(password, kept, lambda: ground.attempts.check(who))
+        right = await ground.passwords.matches(password, kept, lambda: ground.attempts.check(who), who[1])
         if right and user is not None and await self._still_open(user):
             ground.attempts.succeeded(who)
             return user

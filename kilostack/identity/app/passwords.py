@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 import msgspec
@@ -13,6 +12,7 @@ from kilostack.core.errors import BadRequest, Forbidden
 from kilostack.core.secret import Secret
 from kilostack.core.vault import Entropy
 from kilostack.core.world import World
+from kilostack.identity.app.turns import Turns
 
 _LANES = 1
 _SALT_BYTES, _HASH_BYTES = 16, 32
@@ -41,7 +41,7 @@ class Passwords:
         self._world, self._entropy, self._cost = world, entropy, cost
         #: costs what a real one costs, and is that of no password
         self.nobodys = f"$argon2id$v=19$m={cost.memory_kib},t={cost.passes},p={_LANES}${'A' * 22}${'A' * 43}"
-        self._room = asyncio.Semaphore(_AT_ONCE)
+        self._turns = Turns(_AT_ONCE)
 
     async def hashed(self, password: Secret) -> str:
         """The text to keep. Raises `BadRequest` for one that is too long."""
@@ -49,16 +49,19 @@ class Passwords:
         if len(raw) > _LONGEST_BYTES:
             raise BadRequest(f"The password is longer than {_LONGEST_BYTES} bytes.", field="password")
         salt = self._entropy(_SALT_BYTES)
-        async with self._room:
+        async with self._turns.taken(""):
             return await self._world.in_thread(_hash, raw, salt, self._cost)
 
-    async def matches(self, password: Secret, kept: str | None, turn: Callable[[], None] = lambda: None) -> bool:
+    async def matches(
+        self, password: Secret, kept: str | None, turn: Callable[[], None] = lambda: None, address: str = ""
+    ) -> bool:
         """Whether it is the password. Nobody's (None) takes as long as a wrong one.
 
         `turn` is called when the wait for the pool is over, and may raise: what was true before need not be any more.
+        Addresses take turns, so that one that sends thousands makes itself wait.
         """
         raw = password.reveal().encode()[: _LONGEST_BYTES + 1]
-        async with self._room:
+        async with self._turns.taken(address):
             turn()
             right = await self._world.in_thread(_verify, raw, kept or self.nobodys)
         return right and kept is not None
