@@ -130,7 +130,8 @@ class ImpliedRoles:
 
         async def unit(tx: Tx) -> Inference:
             prior, implied = await self._both(tx, ctx, "create", prior_id, implied_id)
-            if implied.name in _PROHIBITED or (implied.domain_id and not prior.domain_id):
+            # roles are the same in any case
+            if implied.name.lower() in _PROHIBITED or (implied.domain_id and not prior.domain_id):
                 raise Forbidden(f"{implied_id} cannot be an implied roles.")
             await IMPLICATIONS.insert(tx, Implication(prior_id=prior_id, implied_id=implied_id))
             return Inference(prior, (implied,))
