@@ -66,7 +66,11 @@ def fits_s3(secret: str, token: str, signature: str) -> bool:
 
 def signed_at(signed: Signed) -> str | None:
     """When the request says that it was signed; None when it does not say."""
-    found = signed.params.get("Timestamp") or signed.headers.get("X-Amz-Date") or signed.params.get("X-Amz-Date")
+    # version 4 signs no parameters of a POST, but always its own date
+    stated = (
+        None if signed.params.get("SignatureVersion") is None and _is_v4(signed) else signed.params.get("Timestamp")
+    )
+    found = stated or signed.headers.get("X-Amz-Date") or signed.params.get("X-Amz-Date")
     return None if not found else _text(found)
 
 

@@ -167,6 +167,17 @@ async def test_signatures_of_version_four(cloud: IdentityCloud, pair: Pair, plac
     assert (await pair.ec2(**more, body_hash=hashlib.sha256(b"").hexdigest())).status == 200
 
 
+async def test_an_old_request_of_version_four_is_not_made_young_by_what_is_not_signed(pair: Pair) -> None:
+    scope = "20010101/RegionOne/ec2/aws4_request"
+    authorization = f"AWS4-HMAC-SHA256 Credential={pair.access}/{scope}, SignedHeaders=host;x-amz-date, Signature=0"
+    headers = {"Authorization": authorization, "Host": "ec2.test:8773", "X-Amz-Date": "20010101T000000Z"}
+    body_hash = hashlib.sha256(b"").hexdigest()
+    for params in ({"Action": "x"}, {"Action": "x", "Timestamp": "2999-01-01T00:00:00Z"}):
+        answer = await pair.ec2(verb="POST", headers=headers, params=params, body_hash=body_hash)
+        assert answer.status == 401
+        assert "expired" in answer.json()["error"]["message"]
+
+
 async def test_an_old_request_is_refused(pair: Pair) -> None:
     params = {"SignatureVersion": "2", "Timestamp": "2001-01-01T00:00:00Z"}
     answer = await pair.ec2(params=params)
