@@ -42,7 +42,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 def message_of(document: Any, status: int) -> str:
-    """The sentence in an error body. Fails unless the body has the exact form of one of the five dialects."""
+    """The sentence in an error body. Fails unless the body has the exact form of one of the six dialects."""
     assert isinstance(document, dict), document
     match document:
         case {"NeutronError": {"type": str(), "message": str(message), "detail": str()}}:
@@ -51,6 +51,8 @@ def message_of(document: Any, status: int) -> str:
             assert len(document) == 1 and code == status
         case {"message": str(message), "code": str(code), "title": str()}:
             assert code.startswith(str(status))
+        case {"error": str(), "error_description": str(message)}:
+            assert len(document) == 2
         case {"errors": [{"status": code, "detail": str(message)}]}:
             assert code == status
         case {"computeFault": {"code": 406, "message": str(message)}, "errors": [_]}:

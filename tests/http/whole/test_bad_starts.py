@@ -86,7 +86,7 @@ def test_a_master_key_that_is_another(cloud: SimulatedCloud) -> None:
     file.write_bytes(os.urandom(32))
     _refused(cloud, "cannot be read with this master key")
     file.write_bytes(b"short")
-    _refused(cloud, "is not a master key: it has 5 bytes instead of 32")
+    _refused(cloud, "is not a master key: a fresh one has 32 bytes, this has 5")
     file.unlink()
     _refused(cloud, "cannot be read with this master key")
     file.write_bytes(before)

@@ -199,6 +199,8 @@ def test_projects_users_and_roles(admin: Login, owner: Login) -> None:
     service = admin.make(f"{IDENTITY}/services", {"service": {"type": "thing"}})["id"]
     region = admin.make(f"{IDENTITY}/regions", {"region": {"id": "parent"}})["id"]
     admin.make(f"{IDENTITY}/regions", {"region": {"id": "child", "parent_region_id": region}})
+    endpoint = {"service_id": service, "interface": "public", "url": "http://x.test", "region_id": "child"}
+    admin.make(f"{IDENTITY}/endpoints", {"endpoint": endpoint})
     answer = admin.ask("DELETE", f"{IDENTITY}/regions/{region}")
     assert answer.status == 403, answer
     assert "child regions" in answer.message

@@ -93,7 +93,7 @@ def test_a_token_of_another_cloud(cloud: SimulatedCloud, other_cloud: SimulatedC
     asked = cloud.log_in("admin").ask("GET", TOKENS, headers={"X-Subject-Token": theirs.token})
     assert asked.status == 404
     identity = {"methods": ["token"], "token": {"id": theirs.token}}
-    assert cloud.ask("POST", TOKENS, {"auth": {"identity": identity}}).status == 401
+    assert cloud.ask("POST", TOKENS, {"auth": {"identity": identity}}).status == 404
 
 
 def test_a_token_in_the_query_is_ignored(cloud: SimulatedCloud, demo: Login) -> None:
@@ -112,7 +112,7 @@ def test_a_revoked_token(cloud: SimulatedCloud) -> None:
     wait_until(lambda: person.ask("GET", f"{COMPUTE}/servers").status == 401, "the token is void", 5)
     _refused(cloud, person.token)
     identity = {"methods": ["token"], "token": {"id": person.token}}
-    assert cloud.ask("POST", TOKENS, {"auth": {"identity": identity}}).status == 401
+    assert cloud.ask("POST", TOKENS, {"auth": {"identity": identity}}).status == 404
 
 
 def test_an_expired_token(cloud: SimulatedCloud) -> None:
