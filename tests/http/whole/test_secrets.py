@@ -45,6 +45,7 @@ def _say_everything(cloud: SimulatedCloud) -> dict[str, str]:
     bird = cloud.log_in("bird", said["changed password"], project="demo")
     said["second token of bird"] = bird.token
     said |= _say_credentials(bird)
+    said |= _say_keys(admin, bird)
     said |= _say_wrong_things(cloud, bird)
     return said | _say_compute(bird)
 
@@ -59,6 +60,25 @@ def _say_credentials(bird: Login) -> dict[str, str]:
     answer = bird.cloud.ask("POST", TOKENS, {"auth": {"identity": identity}})
     assert answer.status == 201, answer
     return said | {"token of an application": answer.headers["x-subject-token"]}
+
+
+def _say_keys(admin: Login, bird: Login) -> dict[str, str]:
+    """Key pairs, seeds of passcodes, and the secrets of consumers; each used wrongly, too."""
+    said = {"seed": base64.b32encode(f"{CANARY}-seed-of-passcodes".encode()).decode(), "blob": f"{CANARY}-blob"}
+    path = f"{IDENTITY}/users/{bird.user_id}/credentials/OS-EC2"
+    pair = bird.make(path, {"tenant_id": bird.project_id})
+    for kind, blob in (("totp", said["seed"]), ("cert", said["blob"])):
+        document = {"type": kind, "blob": blob, "user_id": bird.user_id}
+        bird.make(f"{IDENTITY}/credentials", {"credential": document})
+        assert bird.ask("POST", f"{IDENTITY}/credentials", {"credential": document | {"type": [blob]}}).status == 400
+    consumer = admin.make(f"{IDENTITY}/OS-OAUTH1/consumers", {"consumer": {"description": "c"}})
+    signed = {"access": pair["access"], "signature": pair["secret"], "token": pair["secret"]}
+    assert admin.ask("POST", f"{IDENTITY}/s3tokens", {"credentials": signed}).status == 401
+    assert admin.ask("POST", f"{IDENTITY}/ec2tokens", {"credentials": pair["secret"]}).status >= 400
+    shown = {"user": {"id": bird.user_id, "passcode": said["seed"]}}
+    auth = {"identity": {"methods": ["totp"], "totp": shown}}
+    assert bird.cloud.ask("POST", TOKENS, {"auth": auth}).status == 401
+    return said | {"secret of a key pair": pair["secret"], "secret of a consumer": consumer["secret"]}
 
 
 def _say_wrong_things(cloud: SimulatedCloud, bird: Login) -> dict[str, str]:
