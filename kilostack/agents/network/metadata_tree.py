@@ -207,6 +207,7 @@ def _ec2_meta_data(view: View, version: str) -> Tree:
     found: dict[str, Tree] = {
         "ami-id": f"ami-{guest.image.id[:8]}",
         "ami-launch-index": str(about.launch_index),
+        # the very word that upstream answers: there are no manifests
         "ami-manifest-path": "FIXME",
         "instance-id": f"i-{guest.id[:8]}",
         "hostname": about.hostname,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from kilostack.core.errors import BadRequest
@@ -30,6 +30,7 @@ from kilostack.identity.app.ground import Ground
 from kilostack.identity.app.tokens import Tokens
 from kilostack.identity.model.access_rules import UserRule
 from kilostack.identity.model.roles import Role
+from kilostack.identity.model.times import micros_of
 from kilostack.identity.store.access_rules import ACCESS_RULE_LIST
 from kilostack.identity.store.application_credentials import APPLICATION_CREDENTIAL_LIST
 
@@ -190,19 +191,16 @@ class AccessRulesApi:
         return Response(204)
 
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
 def _time(text: str | None) -> int | None:
     """Microseconds of a time such as 2030-01-01T00:00:00.000000Z; it is UTC, and may leave the zone out."""
     if not text:
         return None
     try:
-        moment = datetime.fromisoformat(text.removesuffix("Z"))
-        if moment.tzinfo is not None or "T" not in text:
+        bare = text.removesuffix("Z")
+        if datetime.fromisoformat(bare).tzinfo is not None or "T" not in text:
             raise ValueError
-        return (moment.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
-    except (ValueError, OverflowError):
+        return micros_of(bare)
+    except ValueError:
         raise BadRequest(
             f"Timestamp not in expected format: {text[:64]!r} is not a time such as 2030-01-01T00:00:00.000000Z.",
             field="expires_at",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from kilostack.core.errors import BadRequest, Error
 from kilostack.http.messages import Request, Response
 from kilostack.http.routes import Route
 from kilostack.identity.api.parts import show_time
 from kilostack.identity.app.ground import Ground
 from kilostack.identity.app.revocations import Revocations
+from kilostack.identity.model.times import micros_of
 
 _PATH = "/OS-REVOKE/events"
 _SECOND = 1_000_000
@@ -23,7 +22,7 @@ class RevocationsApi:
 
     async def events(self, request: Request) -> Response:
         since = request.query.first("since")
-        events = await self._revocations.events(request.ctx, _micros(since) if since else None)
+        events = await self._revocations.events(request.ctx, _since(since) if since else None)
         shown = []
         for event in events:
             time = show_time(event.at - event.at % _SECOND)
@@ -32,12 +31,10 @@ class RevocationsApi:
         return Response(200, {"events": shown, "links": links})
 
 
-def _micros(text: str) -> int:
+def _since(text: str) -> int:
     try:
-        moment = datetime.fromisoformat(text)
-        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-        return int(moment.timestamp() * _SECOND)
-    except (ValueError, OverflowError):
+        return micros_of(text)
+    except ValueError:
         raise BadRequest(f"invalidate date format {text[:40]}", field="since") from None
 
 

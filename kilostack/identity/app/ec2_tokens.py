@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -17,12 +16,14 @@ from kilostack.identity.app.proof import REJECTED, Named, Proof, Scope
 from kilostack.identity.app.tokens import Issued, Tokens
 from kilostack.identity.model.credentials import EC2_TYPE, Credential, KeyPair, ec2_id, key_pair
 from kilostack.identity.model.ec2_signatures import BadSignature, Signed, fits, fits_s3, signed_at
+from kilostack.identity.model.times import micros_of
 from kilostack.identity.store.credentials import CREDENTIALS
 from kilostack.identity.store.projects import PROJECTS
 from kilostack.identity.store.trusts import TRUSTS
 from kilostack.store.database import Tx
 
-_LATEST = timedelta(minutes=15)
+#: how old a signature may be, in microseconds
+_LATEST = 15 * 60 * 1_000_000
 
 
 class SignedRequests:
@@ -70,12 +71,10 @@ class SignedRequests:
         if text is None:
             return
         try:
-            when = datetime.fromisoformat(text)
-            when = when if when.tzinfo else when.replace(tzinfo=UTC)
-            age = datetime.fromtimestamp(self._ground.world.now() / 1e6, UTC) - when
-        except (ValueError, OverflowError):
+            when = micros_of(text)
+        except ValueError:
             raise Unauthenticated("Credential timestamp is invalid.") from None
-        if age > _LATEST:
+        if self._ground.world.now() - when > _LATEST:
             raise Unauthenticated("Credential is expired.")
 
     async def _token(self, record: Credential, pair: KeyPair) -> Issued:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -42,25 +42,16 @@ class IdentityProviders(Resources[IdentityProvider]):
         self._domains = Domains(ground)
 
     async def create(self, ctx: Context, document: dict[str, Any]) -> IdentityProvider:
-        domain: Domain | None = None
+        before: list[Callable[[Tx], Awaitable[object]]] = []
         if not document.get("domain_id"):
             domain_id = self.ground.new_id()
             text = f"Auto generated federated domain for Identity Provider: {document['id']}"
             domain = Domain(id=domain_id, name=domain_id, description=text)
             document = document | {"domain_id": domain_id}
+            before.append(lambda tx: self._domains.insert(tx, domain))
         record = self.made(ctx, document)
         self.ground.access.check(ctx, "create_identity_provider", self.target(record))
-
-        async def unit(tx: Tx) -> IdentityProvider:
-            if domain is not None:
-                await self._domains.insert(tx, domain)
-            await self.insert(tx, record)
-            return record
-
-        try:
-            return await self.ground.db.write(unit)
-        except Duplicate:
-            raise Conflict(self.duplicate(record)) from None
+        return await self.stored(record, *before)
 
     def made(self, ctx: Context, document: dict[str, Any]) -> IdentityProvider:
         return IdentityProvider(

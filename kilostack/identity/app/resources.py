@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
@@ -82,9 +82,14 @@ class Resources(ABC, Generic[R]):
     async def create(self, ctx: Context, document: dict[str, Any]) -> R:
         record = self.made(ctx, document)
         self.ground.access.check(ctx, f"create_{self.singular}", self.target_wanted(record, document))
-        record = self.made(ctx, await self.prepared(document))
+        return await self.stored(self.made(ctx, await self.prepared(document)))
+
+    async def stored(self, record: R, *before: Callable[[Tx], Awaitable[object]]) -> R:
+        """Write a new record, whoever asked for it, after what it needs in the same unit. Raises `Conflict`."""
 
         async def unit(tx: Tx) -> R:
+            for step in before:
+                await step(tx)
             await self.insert(tx, record)
             return record
 

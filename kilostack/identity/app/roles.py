@@ -59,18 +59,8 @@ class Roles(Resources[Role]):
     async def create(self, ctx: Context, document: dict[str, Any]) -> Role:
         if document.get("domain_id"):
             self.ground.access.check(ctx, "create_domain_role", {"role": document})
-            return await self._written(self.made(ctx, document))
+            return await self.stored(self.made(ctx, document))
         return await super().create(ctx, document)
-
-    async def _written(self, record: Role) -> Role:
-        async def unit(tx: Tx) -> Role:
-            await self.insert(tx, record)
-            return record
-
-        try:
-            return await self.ground.db.write(unit)
-        except Duplicate:
-            raise Conflict(self.duplicate(record)) from None
 
     async def found(self, tx: Tx, ctx: Context, verb: str, record_id: str) -> Role:
         """The role, if the caller may `verb` it. That one is not there is told to everybody, as Keystone does."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -23,6 +22,7 @@ from kilostack.identity.app.resources import Resources
 from kilostack.identity.model.federation import FederatedUser
 from kilostack.identity.model.passwords import expires_at, is_enabled
 from kilostack.identity.model.projects import DEFAULT_DOMAIN, Project
+from kilostack.identity.model.times import micros_of
 from kilostack.identity.model.users import User, with_options
 from kilostack.identity.store.federation import FEDERATED_USERS
 from kilostack.identity.store.projects import DOMAINS
@@ -31,7 +31,6 @@ from kilostack.store.database import Tx
 from kilostack.store.lists import Ask, Op, Where
 
 _replace = msgspec.structs.replace
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _OPERATORS: Mapping[str, Op] = {"eq": "eq", "neq": "ne", "lt": "lt", "lte": "lte", "gt": "gt", "gte": "gte"}
 
 
@@ -219,14 +218,13 @@ def _expiry(text: str) -> Where:
             field="password_expires_at",
         )
     try:
-        found = datetime.fromisoformat(moment)
-        passed = (found if found.tzinfo else found.replace(tzinfo=UTC)) - _EPOCH
-    except (ValueError, OverflowError):
+        passed = micros_of(moment)
+    except ValueError:
         raise BadRequest(
             "Timestamp not in expected format: it must be a time such as 2030-01-01T00:00:00Z.",
             field="password_expires_at",
         ) from None
-    return Where("password_expires_at", (passed // timedelta(microseconds=1),), _OPERATORS[operator])
+    return Where("password_expires_at", (passed,), _OPERATORS[operator])
 
 
 async def _check_default_project(tx: Tx, document: dict[str, Any]) -> None:
